@@ -1,0 +1,1 @@
+"""The words everyone shares: contracts, rows, the status machine, the audit vocabulary."""

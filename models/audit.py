@@ -1,0 +1,55 @@
+"""The audit vocabulary and the check of an execution's hash chain.
+
+Events are appended by the database function `append_audit_event` in the transaction of the
+change they record. The chain makes tampering evident; it cannot make it impossible.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models.tables import AuditEventRow
+
+GENESIS = bytes(32)  # previous hash of the first event
+
+STATUS_CHANGED = "status_changed"  # written by the database itself
+SUBMITTED = "submitted"  # written by the database itself
+CLAIMED = "claimed"
+SANDBOX_STARTED = "sandbox_started"
+USER_CODE_STARTED = "user_code_started"
+CANCEL_REQUESTED = "cancel_requested"
+ISOLATION_WEAKER = "isolation_weaker"
+
+
+def append(session: Session, execution_id: UUID, kind: str, data: dict[str, Any]) -> None:
+    """Append one event in the session's transaction; `data` must hold no secrets."""
+    session.execute(
+        text("SELECT append_audit_event(:id, :kind, :data)"),
+        {"id": execution_id, "kind": kind, "data": json.dumps(data, sort_keys=True)},
+    )
+
+
+def event_hash(event: AuditEventRow) -> bytes:
+    """Return the hash that `event` must carry, over its stored characters."""
+    head = f"{event.execution_id}|{event.sequence}|{event.kind}|{event.recorded_at_us}|"
+    return hashlib.sha256(event.previous_hash + (head + event.data).encode()).digest()
+
+
+def broken_at(events: Sequence[AuditEventRow]) -> int | None:
+    """Return the sequence number of the first event that breaks the chain, or None.
+
+    `events` are all events of one execution in order. A chain cut off at its end cannot be
+    told from a shorter one; keep the last hash elsewhere where that matters.
+    """
+    previous = GENESIS
+    for position, event in enumerate(events, start=1):
+        intact = event.sequence == position and event.previous_hash == previous
+        if not intact or event.hash != event_hash(event):
+            return event.sequence
+        previous = event.hash
+    return None

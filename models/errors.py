@@ -1,0 +1,38 @@
+"""What can go wrong in words that callers may show.
+
+AgentCoreError
+├── SettingsError            a setting is missing or wrong; the process stops
+├── RequestRefusedError      the request breaks a rule or a ceiling (names the field)
+├── NotFoundError            no such row for this tenant
+├── ConflictError            the idempotency key was used for another request
+└── StoreUnavailableError    PostgreSQL does not answer
+"""
+
+
+class AgentCoreError(Exception):
+    """Base of all errors of this project."""
+
+
+class SettingsError(AgentCoreError):
+    """A setting is missing or wrong; the message names the environment variable."""
+
+
+class RequestRefusedError(AgentCoreError):
+    """A request breaks a rule or a ceiling. `field` is its dotted path."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class NotFoundError(AgentCoreError):
+    """Nothing of that name belongs to this tenant."""
+
+
+class ConflictError(AgentCoreError):
+    """The idempotency key was already used for a different request."""
+
+
+class StoreUnavailableError(AgentCoreError):
+    """The database does not answer; the caller may try again."""

@@ -1,0 +1,71 @@
+"""Limits of a container and of one execution; the tighter of the two holds."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from models.types import Contract
+
+MAX_CONTAINER_SECONDS = 86_400  # a day; the operator's ceiling is far lower by default
+
+
+class NetworkAccess(StrEnum):
+    """How far a sandbox's network reaches, from least to most."""
+
+    NONE = "none"
+    RESTRICTED = "restricted"
+    FULL = "full"
+
+
+class ResourceLimits(Contract):
+    """What the container as a whole may use."""
+
+    max_memory_mb: int = Field(512, ge=32, le=1_048_576, description="MiB, swap excluded")
+    max_cpu_cores: float = Field(1.0, ge=0.05, le=1024, description="Cores; fractions allowed")
+    max_execution_time_seconds: float = Field(300, ge=0.1, le=MAX_CONTAINER_SECONDS)
+    max_file_descriptors: int = Field(100, ge=16, le=1_048_576)
+    storage_quota_mb: int = Field(1024, ge=4, le=1_048_576, description="MiB, /workspace and /tmp")
+    network_access: NetworkAccess = Field(
+        NetworkAccess.RESTRICTED,
+        description="When left out, the default of the security profile applies",
+    )
+
+
+class ExecutionLimits(Contract):
+    """What one execution may use."""
+
+    max_execution_time_seconds: float = Field(
+        30, ge=0.1, le=MAX_CONTAINER_SECONDS, description="Wall-clock seconds of the program"
+    )
+    max_memory_mb: int = Field(256, ge=32, le=1_048_576, description="MiB, swap excluded")
+    max_cpu_percent: float = Field(50.0, ge=5, le=102_400, description="Percent of one core")
+    max_processes: int = Field(10, ge=1, le=32_768, description="Processes and threads at once")
+    max_file_descriptors: int = Field(50, ge=16, le=1_048_576)
+    max_network_requests: int = Field(100, ge=0, le=1_000_000)
+
+
+class EffectiveLimits(Contract):
+    """The limits in force: of each pair the tighter."""
+
+    memory_mb: int
+    cpu_cores: float
+    execution_time_seconds: float
+    processes: int
+    file_descriptors: int
+    storage_mb: int
+    network_requests: int
+
+
+def tighter(resource: ResourceLimits, execution: ExecutionLimits) -> EffectiveLimits:
+    """Combine both kinds of limits; where they overlap the smaller one holds."""
+    return EffectiveLimits(
+        memory_mb=min(resource.max_memory_mb, execution.max_memory_mb),
+        cpu_cores=min(resource.max_cpu_cores, execution.max_cpu_percent / 100),
+        execution_time_seconds=min(
+            resource.max_execution_time_seconds, execution.max_execution_time_seconds
+        ),
+        processes=execution.max_processes,
+        file_descriptors=min(resource.max_file_descriptors, execution.max_file_descriptors),
+        storage_mb=resource.storage_quota_mb,
+        network_requests=execution.max_network_requests,
+    )

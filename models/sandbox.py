@@ -1,0 +1,111 @@
+"""What a sandbox is asked to be and what comes out of it; both travel, neither changes."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from models.limits import EffectiveLimits, NetworkAccess
+from models.resolve import Effective, ResolvedRequest
+from models.security import SecurityProfile
+from models.settings import Settings
+from models.status import Reason, Status
+from models.types import Contract
+
+MAX_ARTIFACT_DEPTH = 8  # folders below /workspace/output
+
+
+class SandboxConfig(Contract):
+    """One sandbox for one attempt of one execution."""
+
+    execution_id: UUID
+    attempt: int
+    image_reference: str
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    files: dict[str, bytes]
+    stdin: bytes
+    profile: SecurityProfile
+    limits: EffectiveLimits
+    network_access: NetworkAccess
+    allowed_hosts: tuple[str, ...] = ()
+    max_output_bytes: int
+    max_output_total_bytes: int
+    max_artifacts: int
+    max_artifact_bytes: int
+    max_artifacts_bytes: int
+
+    @property
+    def allow_network(self) -> bool:
+        """Whether the sandbox reaches anything outside itself."""
+        return self.network_access is NetworkAccess.FULL or bool(self.allowed_hosts)
+
+
+def build_spec(
+    execution_id: UUID,
+    attempt: int,
+    request: ResolvedRequest,
+    effective: Effective,
+    settings: Settings,
+) -> SandboxConfig:
+    """Return the sandbox for a resolved request; a pure function."""
+    files = {file.path: file.data for file in request.files}
+    argv = request.command
+    if argv is None:
+        files["main.py"] = (request.source or "").encode()
+        argv = ("python3", "main.py", *request.args)
+    if request.context is not None:
+        files["context.json"] = json.dumps(request.context.model_dump(mode="json")).encode()
+    return SandboxConfig(
+        execution_id=execution_id,
+        attempt=attempt,
+        image_reference=effective.image_reference,
+        argv=argv,
+        environment={"AGENTCORE_EXECUTION_ID": str(execution_id), **request.environment},
+        files=files,
+        stdin=request.stdin_data,
+        profile=effective.profile,
+        limits=effective.limits,
+        network_access=effective.network_access,
+        allowed_hosts=request.allowed_hosts,
+        max_output_bytes=settings.max_output_bytes,
+        max_output_total_bytes=settings.max_output_total_bytes,
+        max_artifacts=settings.max_artifacts,
+        max_artifact_bytes=settings.max_artifact_bytes,
+        max_artifacts_bytes=settings.max_artifacts_bytes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedStream:
+    """What was kept of one output stream; `total_bytes` counts all that was written."""
+
+    kept: bytes = b""
+    total_bytes: int = 0
+    truncated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactContent:
+    """One file that the program left in its output folder."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one attempt ended; everything in it that the program could choose is bounded."""
+
+    status: Status
+    reason: Reason | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: CapturedStream = field(default_factory=CapturedStream)
+    stderr: CapturedStream = field(default_factory=CapturedStream)
+    result: str | None = None
+    artifacts: tuple[ArtifactContent, ...] = ()
+    warnings: tuple[str, ...] = ()
+    usage: dict[str, float | int | None] = field(default_factory=dict)
+    isolation: dict[str, Any] | None = None

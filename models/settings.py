@@ -1,0 +1,167 @@
+"""Settings from the environment, prefix AGENTCORE_; `NAME_FILE` reads a value from a file."""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as SourceError
+
+from models.errors import SettingsError
+
+PREFIX = "AGENTCORE_"
+
+
+class Settings(BaseSettings):
+    """All settings of all processes; each process reads what it needs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False
+    )
+
+    # Application
+    debug: bool = Field(False, description="Human-readable logs")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    api_host: str = Field("127.0.0.1", description="Address the API binds to")
+    api_port: int = Field(8002, ge=1, le=65_535)
+    cors_origins: list[str] = Field(default_factory=list, description="JSON list, for development")
+    max_body_bytes: int = Field(12_582_912, ge=1024, description="Bytes of one request body")
+    max_wait_seconds: float = Field(60, gt=0, le=600, description="Longest long-poll")
+
+    # Database
+    database_url: SecretStr = Field(description="SQLAlchemy URL of the application's role")
+    database_owner_url: SecretStr | None = Field(None, description="The migrations' role")
+    database_app_role: str | None = Field(
+        None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Role the migrations grant to"
+    )
+    database_pool_size: int = Field(20, ge=1, le=500, description="Connections of one process")
+
+    # Broker
+    broker_url: SecretStr = Field(description="Celery broker URL")
+    result_backend_url: SecretStr | None = Field(None, description="Defaults to the broker")
+    celery_tenant: str = Field("default", description="Tenant of agentcore.run when it names none")
+
+    # Worker
+    deployment: str = Field(
+        "default",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,62})$",
+        description="Name on all containers; two deployments on one engine need different ones",
+    )
+    worker_slots: int = Field(8, ge=1, le=1000, description="Sandboxes one worker runs at once")
+    lease_seconds: float = Field(30, ge=2, le=600, description="Life of a claim between heartbeats")
+    heartbeat_seconds: float = Field(3, ge=0.1, le=60, description="Time between heartbeats")
+    sweep_seconds: float = Field(5, ge=0.2, le=300, description="Time between sweeps")
+    resend_seconds: float = Field(15, ge=0.2, le=600, description="Queued this long unheard")
+    max_claims: int = Field(20, ge=1, le=1000, description="Claims before giving up")
+    kill_grace_seconds: float = Field(1, ge=0.1, le=30, description="From asking to killing")
+
+    # Container
+    sandbox_images: dict[str, str] = Field(
+        default_factory=lambda: {"python": "agentcore/sandbox:dev"},
+        description="JSON: catalogue name to image reference; nothing else can be run",
+    )
+    docker_timeout_seconds: float = Field(30, ge=1, le=600, description="Of one daemon call")
+    max_output_bytes: int = Field(262_144, ge=1024, description="Kept of each output stream")
+    max_output_total_bytes: int = Field(
+        1_073_741_824, ge=65_536, description="Written by a program before it is ended"
+    )
+    max_artifacts: int = Field(64, ge=0, le=10_000)
+    max_artifact_bytes: int = Field(8_388_608, ge=1024, description="Bytes of one artifact")
+    max_artifacts_bytes: int = Field(33_554_432, ge=1024, description="Bytes of all of them")
+
+    # Security
+    allowed_profiles: tuple[Literal["minimal", "standard", "privileged"], ...] = Field(
+        ("minimal", "standard"),
+        description="JSON list of the profiles that requests may name",
+    )
+
+    # Resources: ceilings that no request may pass
+    ceiling_memory_mb: int = Field(2048, ge=32)
+    ceiling_cpu_cores: float = Field(2.0, ge=0.05)
+    ceiling_execution_time_seconds: float = Field(900, ge=0.1)
+    ceiling_processes: int = Field(256, ge=1)
+    ceiling_file_descriptors: int = Field(4096, ge=16)
+    ceiling_storage_mb: int = Field(4096, ge=4)
+    ceiling_network_requests: int = Field(10_000, ge=0)
+    ceiling_attempts: int = Field(5, ge=1)
+
+    # Monitoring
+    metrics_enabled: bool = True
+    flower_host: str = Field("127.0.0.1", description="Address Flower binds to")
+    flower_port: int = Field(5555, ge=1, le=65_535)
+    flower_user: str | None = Field(None, description="Flower starts only with user and password")
+    flower_password: SecretStr | None = None
+
+    # Kubernetes
+    kubernetes_namespace: str = "agentcore-runtime"
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether this process runs inside a Kubernetes pod."""
+        return "KUBERNETES_SERVICE_HOST" in os.environ
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the files named by `AGENTCORE_<NAME>_FILE`, below the plain variables."""
+        return (init_settings, env_settings, _FileSource(settings_cls))
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("AGENTCORE_LEASE_SECONDS must be at least twice the heartbeat")
+        return self
+
+
+class _FileSource(EnvSettingsSource):
+    """Reads variables from files, and then treats them as any other variable."""
+
+    def _load_env_vars(self) -> dict[str, str | None]:
+        return {
+            variable.removesuffix("_FILE").lower(): _read(variable, path)
+            for variable, path in os.environ.items()
+            if variable.startswith(PREFIX) and variable.endswith("_FILE")
+        }
+
+
+def _read(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Read the settings once. Raises SettingsError naming the variable at fault."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            f"{_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("; ".join(problems)) from error
+    except SourceError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        variable = f"{PREFIX}{field[1].upper()}" if field else str(error)
+        raise SettingsError(f"{variable}: its value is not valid JSON") from error
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = ".".join(str(part) for part in location).upper()
+    return f"{PREFIX}{name}: " if name else ""

@@ -1,0 +1,134 @@
+"""Annotated types: each bounds what a stranger may send and says so in its error."""
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+MAX_PATH_DEPTH = 8  # folders
+MAX_PATH_CHARS = 255  # characters, the limit of one name on Linux file systems
+MAX_JSON_DEPTH = 16  # nested arrays and objects in a free-form JSON value
+MAX_JSON_CHARS = 65_536  # characters of a free-form JSON value once written out
+
+_HOST_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*\.?(:(?P<port>\d{{1,5}}))?$", re.I)
+_LAST_LABEL_IS_NUMERIC = re.compile(r"(^|\.)(0x[0-9a-f]*|\d+)\.?(:\d+)?$", re.I)
+
+
+class Contract(BaseModel):
+    """Base of every contract: frozen, and unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters (send binary content as base64)")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be Unicode text, without lone surrogates") from None
+    return value
+
+
+def _bounded_json(value: Any) -> Any:
+    if json_depth(value) > MAX_JSON_DEPTH:
+        raise ValueError(f"must not nest deeper than {MAX_JSON_DEPTH}")
+    if len(json.dumps(value, allow_nan=False)) > MAX_JSON_CHARS:
+        raise ValueError(f"must be at most {MAX_JSON_CHARS} characters of JSON")
+    for text in _texts(value):
+        _storable(text)
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    """Return all strings in a JSON value, names included. Never recurses."""
+    found: list[str] = []
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, dict):
+            left += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            left += item
+    return found
+
+
+def json_depth(value: Any) -> int:
+    """Return how deep arrays and objects nest in `value`; a scalar is 0. Never recurses."""
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [
+            child for item in level for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth
+
+
+def _workspace_path(value: str) -> str:
+    parts = value.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must be relative to /workspace, without '.', '..' or empty parts")
+    if len(parts) > MAX_PATH_DEPTH:
+        raise ValueError(f"must not be deeper than {MAX_PATH_DEPTH} folders")
+    if any(unicodedata.category(char) == "Cc" for char in value):
+        raise ValueError("must not contain control characters")
+    if len(value.encode()) > MAX_PATH_CHARS:
+        raise ValueError(f"must be at most {MAX_PATH_CHARS} bytes of UTF-8")
+    return value
+
+
+def _allowed_host(value: str) -> str:
+    if not value.isascii() or not value.isprintable() or "%" in value:
+        raise ValueError("must be plain ASCII; write other names in their xn-- form")
+    try:
+        ipaddress.ip_network(value, strict=True)
+        return value
+    except ValueError as error:
+        if "/" in value:
+            raise ValueError(f"is not a CIDR block: {error}") from error
+    match = _HOST.match(value)
+    if match is None or _LAST_LABEL_IS_NUMERIC.search(value):
+        raise ValueError("must be a host name, *.domain, host:port, an IP address or a CIDR block")
+    if match["port"] and not 0 < int(match["port"]) <= 65_535:
+        raise ValueError("port must be from 1 to 65535")
+    return value.lower()
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"),
+    Field(description="Lower-case letters, digits, '-' and '_'; 1 to 63 characters"),
+]
+Label = Annotated[Text, StringConstraints(max_length=256)]
+LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,62})$")]
+Argument = Annotated[Text, StringConstraints(max_length=32_768)]
+EnvironmentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+WorkspacePath = Annotated[
+    Text, StringConstraints(min_length=1, max_length=255), AfterValidator(_workspace_path)
+]
+AllowedHost = Annotated[
+    Text, StringConstraints(min_length=1, max_length=270), AfterValidator(_allowed_host)
+]
+Json = Annotated[JsonValue, AfterValidator(_bounded_json)]
+# Bounded as a whole, however many names it has.
+JsonObject = Annotated[dict[str, JsonValue], Field(max_length=256), AfterValidator(_bounded_json)]
+Encoding = Literal["utf-8", "base64"]
+
+
+def decode_content(content: str, encoding: Encoding) -> bytes:
+    """Return the bytes of `content`. Raises ValueError when it is not valid base64."""
+    if encoding == "utf-8":
+        return content.encode()
+    try:
+        return base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"is not valid base64: {error}") from error

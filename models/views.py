@@ -1,0 +1,104 @@
+"""From rows to the contracts that others see."""
+
+import base64
+import json
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from models.errors import NotFoundError
+from models.execution import ArtifactInfo, AuditEvent, Execution, Stream, Usage
+from models.tables import Artifact, AuditEventRow, ExecutionRow
+
+_DETAILS = (
+    undefer(ExecutionRow.stdout),
+    undefer(ExecutionRow.stderr),
+    undefer(ExecutionRow.result),
+    undefer(ExecutionRow.isolation),
+)
+
+
+def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Execution:
+    """Return one execution whole. Raises NotFoundError, also for another tenant's."""
+    row = session.scalar(
+        select(ExecutionRow)
+        .where(ExecutionRow.id == execution_id, ExecutionRow.tenant_id == tenant_id)
+        .options(*_DETAILS)
+    )
+    if row is None:
+        raise NotFoundError(f"no execution {execution_id}")
+    return execution_view(row).model_copy(
+        update={
+            "stdout": _stream(row, "stdout"),
+            "stderr": _stream(row, "stderr"),
+            "result": None if row.result is None else json.loads(row.result),
+            "isolation": row.isolation,
+            "artifacts": artifact_infos(session, row.id),
+        }
+    )
+
+
+def execution_view(row: ExecutionRow) -> Execution:
+    """Return an execution without what is large: streams, result, artifacts, isolation."""
+    return Execution.model_validate(
+        {
+            "id": row.id,
+            "status": row.status,
+            "reason": row.reason,
+            "attempt": row.attempt,
+            "agent": row.agent_name,
+            "agent_version": row.agent_version,
+            "created_at": row.created_at,
+            "started_at": row.started_at,
+            "finished_at": row.finished_at,
+            "cancel_requested_at": row.cancel_requested_at,
+            "labels": row.labels,
+            "priority": row.priority,
+            "security_profile": row.security_profile,
+            "image": row.image,
+            "network_access": row.network_access,
+            "limits": row.limits,
+            "max_attempts": row.max_attempts,
+            "exit_code": row.exit_code,
+            "signal": row.signal,
+            "message": row.message,
+            "warnings": row.warnings or (),
+            "usage": row.usage or Usage(),
+        }
+    )
+
+
+def _stream(row: ExecutionRow, name: str) -> Stream | None:
+    kept: bytes | None = getattr(row, name)
+    if kept is None:
+        return None
+    text = kept.decode(errors="replace")
+    is_text = text.encode() == kept
+    return Stream(
+        text=text,
+        base64=None if is_text else base64.b64encode(kept).decode(),
+        total_bytes=getattr(row, f"{name}_bytes") or 0,
+        truncated=name in (row.output_truncated or ()),
+    )
+
+
+def artifact_infos(session: Session, execution_id: UUID) -> tuple[ArtifactInfo, ...]:
+    """Return what is known of an execution's artifacts, by path."""
+    rows = session.scalars(
+        select(Artifact).where(Artifact.execution_id == execution_id).order_by(Artifact.path)
+    )
+    return tuple(ArtifactInfo(path=row.path, size=row.size, sha256=row.sha256) for row in rows)
+
+
+def event_view(row: AuditEventRow) -> AuditEvent:
+    """Return an audit event with its hashes in hexadecimal."""
+    return AuditEvent(
+        execution_id=row.execution_id,
+        sequence=row.sequence,
+        kind=row.kind,
+        recorded_at_us=row.recorded_at_us,
+        data=json.loads(row.data),
+        hash=row.hash.hex(),
+        previous_hash=row.previous_hash.hex(),
+    )
