@@ -1,0 +1,77 @@
+"""The Celery application as the settings make it."""
+
+import pytest
+
+from models.errors import SettingsError
+from models.settings import Settings
+from tests.unit.worker.conftest import EXECUTION
+from worker import app as module
+from worker.app import CONTROL_QUEUE, QUEUE, RUN, SWEEP, VISIBILITY_SLACK, make_app
+
+
+def settings(broker="redis://x", **changes):
+    values = {"database_url": "postgresql://x", "broker_url": broker}
+    if broker.startswith("amqp"):
+        values["result_backend_url"] = "redis://results"
+    return Settings(**values | changes)
+
+
+@pytest.mark.parametrize("broker", ["redis://x", "rediss://x", "redis+socket:///x", "amqp://x"])
+def test_only_json_is_ever_accepted(broker):
+    conf = make_app(settings(broker)).conf
+    assert conf.accept_content == ["json"]
+    assert conf.task_serializer == conf.result_serializer == "json"
+
+
+def test_a_message_stays_hidden_longer_than_the_longest_run():
+    conf = make_app(settings(ceiling_execution_time_seconds=5000)).conf
+    assert conf.broker_transport_options["visibility_timeout"] == 5000 + VISIBILITY_SLACK
+
+
+def test_a_message_is_acknowledged_after_its_work_and_taken_one_at_a_time():
+    conf = make_app(settings()).conf
+    assert conf.task_acks_late is True
+    assert conf.worker_prefetch_multiplier == 1
+
+
+def test_short_work_has_its_own_queue():
+    conf = make_app(settings()).conf
+    assert {queue.name for queue in conf.task_queues} == {QUEUE, CONTROL_QUEUE}
+    assert conf.task_routes[RUN]["queue"] == conf.task_routes[SWEEP]["queue"] == CONTROL_QUEUE
+
+
+def test_results_go_to_the_broker_unless_a_backend_is_set():
+    assert make_app(settings("redis://a")).conf.result_backend == "redis://a"
+    other = make_app(settings("amqp://a", result_backend_url="redis://b"))
+    assert other.conf.result_backend == "redis://b"
+
+
+def test_rabbitmq_without_a_place_for_results_is_refused_by_name():
+    with pytest.raises(SettingsError, match="AGENTCORE_RESULT_BACKEND_URL"):
+        make_app(settings("amqp://x", result_backend_url=None))
+
+
+def test_rabbitmq_is_given_no_options_of_redis():
+    assert make_app(settings("amqp://x")).conf.broker_transport_options == {}
+
+
+@pytest.mark.parametrize(("broker", "urgency"), [("redis://x", [9, 5, 0]), ("amqp://x", [0, 4, 9])])
+def test_priority_nine_is_always_the_most_urgent(monkeypatch, broker, urgency):
+    sent = []
+    monkeypatch.setattr(module, "_settings", settings(broker))
+    monkeypatch.setattr(
+        module.app, "send_task", lambda *_, priority, **_more: sent.append(priority)
+    )
+    for priority in (0, 4, 9):
+        assert module.send_execute(EXECUTION, priority)
+    assert sent == urgency
+
+
+def test_a_broker_that_is_away_is_no_error(monkeypatch):
+    def away(*_args, **_kwargs):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(module.app, "send_task", away)
+    monkeypatch.setattr(module.app.control, "broadcast", away)
+    assert module.send_execute(EXECUTION, 4) is False
+    module.send_cancel(EXECUTION)

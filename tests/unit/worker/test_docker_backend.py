@@ -1,0 +1,104 @@
+"""The parts of the Docker backend that need no engine."""
+
+import json
+import time
+
+import pytest
+
+from worker.sandbox import container
+from worker.sandbox.docker_backend import DockerBackend, _job
+from worker.sandbox.guest import protocol
+
+EXECUTION = "12345678-1234-5678-1234-567812345678"
+
+
+@pytest.fixture
+def backend():
+    return DockerBackend(deployment="unit", worker_id="w:1", timeout_seconds=1, grace_seconds=1)
+
+
+def labels(**changes):
+    values = {"EXECUTION": EXECUTION, "ATTEMPT": "2", "DEADLINE": str(time.time() + 60)}
+    found = values | changes
+    return {getattr(container, f"LABEL_{key}"): value for key, value in found.items()}
+
+
+def frames(data):
+    found = []
+    while data:
+        kind, length = protocol.HEADER.unpack_from(data)
+        end = protocol.HEADER.size + length
+        found.append((kind, data[protocol.HEADER.size : end]))
+        data = data[end:]
+    return found
+
+
+def test_a_container_that_somebody_runs_is_kept(backend):
+    assert not backend._is_leftover(labels(), lambda *_: True)
+
+
+def test_a_container_that_nobody_runs_is_a_leftover(backend):
+    asked = []
+    assert backend._is_leftover(labels(), lambda *key: asked.append(key))
+    assert [(str(execution), attempt) for execution, attempt in asked] == [(EXECUTION, 2)]
+
+
+def test_a_container_past_its_deadline_is_a_leftover_whoever_runs_it(backend):
+    assert backend._is_leftover(labels(DEADLINE="1"), lambda *_: True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"EXECUTION": "x"}, {"ATTEMPT": ""}, {"ATTEMPT": "1.5"}, {"DEADLINE": "soon"}],
+)
+def test_a_container_with_labels_of_others_is_left_alone(backend, wrong):
+    assert not backend._is_leftover(labels(**wrong), lambda *_: False)
+    assert not backend._is_leftover({}, lambda *_: False)
+
+
+def test_the_labels_carry_a_deadline_after_the_time_limit(backend, make_spec):
+    spec = make_spec()
+    made = backend._labels(spec)
+    assert float(made[container.LABEL_DEADLINE]) > time.time() + 30
+    assert made[container.LABEL_EXECUTION] == str(spec.execution_id)
+    assert made[container.LABEL_DEPLOYMENT] == "unit"
+
+
+def test_an_execution_that_does_not_run_here_cannot_be_cancelled(backend, make_spec):
+    assert backend.cancel(make_spec().execution_id) is False
+
+
+def test_a_job_is_followed_by_its_files_and_stdin(make_spec):
+    files = [{"path": "b", "content": "2"}, {"path": "a", "content": "1"}]
+    body = {"source": "s", "files": files, "stdin": "in", "environment": {"A": "é"}}
+    (kind, payload), *data = frames(_job(make_spec(body)))
+    job = json.loads(payload)
+    assert kind == protocol.JOB
+    assert job["files"] == ["b", "a", "main.py"]
+    assert data == [(protocol.DATA, item) for item in (b"2", b"1", b"s", b"in")]
+    assert job["environment"]["A"] == "é"
+    assert job["argv"] == ["python3", "main.py"]
+    assert set(job["artifacts"]) == {"count", "bytes", "total_bytes", "depth"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"source": "é" * 1_048_576, "stdin": "x" * 2_097_152},
+        {"source": "x", "context": {"memory": {f"m{n}": "x" * 65_000 for n in range(256)}}},
+        {"source": "x", "args": ["x" * 32_768] * 256},
+        {"source": "x", "args": ["é" * 32_768] * 180},
+        {"command": ["\U0001f600" * 32_768] * 60},
+        {"source": "x", "context": {"memory": {"é" * 6_000_000: 1}}},
+    ],
+    ids=["source", "memory", "args", "args in UTF-8", "command in UTF-8", "memory name"],
+)
+def test_every_request_that_is_accepted_fits_into_the_guests_frames(make_spec, body):
+    # Each of these is smaller than the largest body that the API takes.
+    assert len(json.dumps(body, ensure_ascii=False).encode()) < 17_000_000
+    try:
+        spec = make_spec(body, ceiling_memory_mb=4096)
+    except ValueError:
+        return
+    sizes = [len(payload) for _kind, payload in frames(_job(spec))]
+    assert max(sizes) <= protocol.MAX_HOST_FRAME

@@ -1,0 +1,1 @@
+"""The worker: Celery application, executions, sandboxes, housekeeping."""

@@ -1,0 +1,236 @@
+"""The database verbs of a worker: claim, start, renew, finish, hand back.
+
+Each is one transaction on the database's clock. All but the claim are fenced: they change
+nothing unless the row still carries the attempt that this worker claimed.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Update, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from models import audit
+from models.resolve import ResolvedRequest
+from models.sandbox import Outcome
+from models.session import transaction
+from models.status import Reason, Status
+from models.tables import Artifact, ExecutionRow, WorkerHeartbeat
+
+MAX_BACKOFF = 60  # seconds between attempts to start the same execution
+
+
+class LeaseLostError(Exception):
+    """Another worker may own the execution by now; nothing of this attempt counts."""
+
+
+class CancelledError(Exception):
+    """Somebody asked for the execution to end before its program started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt that this worker owns while its lease holds."""
+
+    execution_id: UUID
+    attempt: int
+    max_attempts: int
+    user_starts: int
+    request: ResolvedRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """A lease that still holds."""
+
+    execution_id: UUID
+    attempt: int
+    cancel_requested: bool
+
+
+def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | None:
+    """Take a queued execution; None when there is nothing to take."""
+    with transaction() as session:
+        row = session.execute(
+            update(ExecutionRow)
+            .where(ExecutionRow.id == execution_id, ExecutionRow.status == Status.QUEUED)
+            .values(
+                status=Status.RUNNING,
+                attempt=ExecutionRow.attempt + 1,
+                lease_owner=worker_id,
+                lease_expires_at=_from_now(lease_seconds),
+            )
+            .returning(
+                ExecutionRow.attempt,
+                ExecutionRow.max_attempts,
+                ExecutionRow.user_starts,
+                ExecutionRow.request,
+            )
+        ).first()
+    if row is None:
+        return None
+    return Claim(
+        execution_id=execution_id,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        user_starts=row.user_starts,
+        request=ResolvedRequest.model_validate(row.request),
+    )
+
+
+def start_user_code(claim: Claim, isolation: dict[str, Any]) -> None:
+    """Record, before it happens, that user code starts, and under what isolation.
+
+    Raises LeaseLostError, or CancelledError when a cancel came first.
+    """
+    with transaction() as session:
+        row = session.execute(
+            _fenced(claim)
+            .values(user_starts=ExecutionRow.user_starts + 1, started_at=func.now())
+            .returning(ExecutionRow.cancel_requested_at)
+        ).first()
+        if row is None:
+            raise LeaseLostError
+        if row.cancel_requested_at is not None:
+            raise CancelledError  # rolls the start back
+        facts = {"attempt": claim.attempt, "isolation": isolation}
+        audit.append(session, claim.execution_id, audit.USER_CODE_STARTED, facts)
+
+
+def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Sequence[Renewed]:
+    """Renew the leases of what this worker runs in one statement; return those that still hold.
+
+    A lease whose execution no thread runs any more is left to expire.
+    """
+    with transaction() as session:
+        rows = session.execute(
+            update(ExecutionRow)
+            .where(
+                ExecutionRow.lease_owner == worker_id,
+                ExecutionRow.status == Status.RUNNING,
+                ExecutionRow.id.in_(running),
+            )
+            .values(lease_expires_at=_from_now(lease_seconds))
+            .returning(ExecutionRow.id, ExecutionRow.attempt, ExecutionRow.cancel_requested_at)
+        ).all()
+    return [
+        Renewed(
+            execution_id=row.id,
+            attempt=row.attempt,
+            cancel_requested=row.cancel_requested_at is not None,
+        )
+        for row in rows
+    ]
+
+
+def finish(claim: Claim, outcome: Outcome) -> bool:
+    """Record the outcome and its artifacts; return whether Celery waits for a reply.
+
+    Raises LeaseLostError.
+    """
+    truncated = [name for name in ("stdout", "stderr") if getattr(outcome, name).truncated]
+    with transaction() as session:
+        row = session.execute(
+            _fenced(claim)
+            .values(
+                status=outcome.status,
+                reason=outcome.reason,
+                message=outcome.message,
+                exit_code=outcome.exit_code,
+                signal=outcome.signal,
+                stdout=outcome.stdout.kept,
+                stdout_bytes=outcome.stdout.total_bytes,
+                stderr=outcome.stderr.kept,
+                stderr_bytes=outcome.stderr.total_bytes,
+                output_truncated=truncated,
+                result=outcome.result,
+                warnings=list(outcome.warnings),
+                usage=outcome.usage,
+                isolation=outcome.isolation,
+            )
+            .returning(ExecutionRow.reply_pending)
+        ).first()
+        if row is None:
+            raise LeaseLostError
+        if outcome.artifacts:
+            session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
+        return bool(row.reply_pending)
+
+
+def _artifact_rows(execution_id: UUID, outcome: Outcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "execution_id": execution_id,
+            "path": artifact.path,
+            "size": len(artifact.content),
+            "sha256": hashlib.sha256(artifact.content).hexdigest(),
+            "content": artifact.content,
+        }
+        for artifact in outcome.artifacts
+    ]
+
+
+def hand_back(claim: Claim, max_claims: int) -> Status:
+    """Queue the execution again after we failed to run it; give up after `max_claims`.
+
+    Returns the new status. Raises LeaseLostError.
+    """
+    wait = min(MAX_BACKOFF, 2 ** min(claim.attempt, 10))
+    spent = claim.attempt >= max_claims
+    values: dict[str, Any] = {"status": Status.QUEUED, "next_send_at": _from_now(wait)}
+    if spent:
+        values = {
+            "status": Status.LOST,
+            "reason": Reason.SANDBOX_UNAVAILABLE,
+            "message": f"no sandbox could be started in {claim.attempt} attempts",
+        }
+    with transaction() as session:
+        result = session.execute(_fenced(claim).values(values))
+        if not isinstance(result, CursorResult) or result.rowcount == 0:
+            raise LeaseLostError
+    return Status(values["status"])
+
+
+def is_held(execution_id: UUID, attempt: int) -> bool:
+    """Whether this attempt is the one that runs and its lease has not run out."""
+    with transaction() as session:
+        return bool(
+            session.scalar(
+                select(func.count()).where(
+                    ExecutionRow.id == execution_id,
+                    ExecutionRow.attempt == attempt,
+                    ExecutionRow.status == Status.RUNNING,
+                    ExecutionRow.lease_expires_at > func.now(),
+                )
+            )
+        )
+
+
+def report_worker(
+    worker_id: str, *, host: str, slots: int, running: int, engine_error: str | None
+) -> None:
+    """Record that this worker lives and whether it can start sandboxes."""
+    values = {"host": host, "slots": slots, "running": running, "engine_error": engine_error}
+    statement = upsert(WorkerHeartbeat).values(worker_id=worker_id, **values)
+    with transaction() as session:
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["worker_id"], set_={**values, "heartbeat_at": func.now()}
+            )
+        )
+
+
+def _fenced(claim: Claim) -> Update:
+    return update(ExecutionRow).where(
+        ExecutionRow.id == claim.execution_id,
+        ExecutionRow.attempt == claim.attempt,
+        ExecutionRow.status == Status.RUNNING,
+    )
+
+
+def _from_now(seconds: float) -> Any:
+    return func.now() + timedelta(seconds=seconds)

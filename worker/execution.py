@@ -1,0 +1,141 @@
+"""One execution from its claim to its recorded outcome."""
+
+import random
+import threading
+import time
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from models.errors import RequestRefusedError, StoreUnavailableError
+from models.resolve import resolve
+from models.sandbox import Outcome, SandboxConfig, build_spec
+from models.settings import Settings
+from models.status import Reason, Status
+from worker import claims, replies
+from worker.claims import CancelledError, Claim, LeaseLostError
+from worker.sandbox.backend import Backend
+from worker.sandbox.errors import ImageUnavailableError, SandboxError
+
+log = structlog.get_logger()
+
+RECORD_PATIENCE = 600  # seconds to keep trying to record an outcome while the database is away
+MAX_RETRY_WAIT = 10  # seconds between two tries
+
+
+class Executor:
+    """Runs executions on one backend; safe to call from many threads."""
+
+    def __init__(self, backend: Backend, settings: Settings, worker_id: str) -> None:
+        self.backend = backend
+        self.settings = settings
+        self.worker_id = worker_id
+        self._lock = threading.Lock()
+        self._running: dict[UUID, int] = {}
+
+    @property
+    def running(self) -> dict[UUID, int]:
+        """Executions of this process and their attempts, as of now."""
+        with self._lock:
+            return dict(self._running)
+
+    def execute(self, execution_id: UUID) -> None:
+        """Claim and run one execution; nothing happens when there is nothing to claim."""
+        claim = claims.claim(execution_id, self.worker_id, self.settings.lease_seconds)
+        if claim is None:
+            log.info("nothing_to_claim", execution=str(execution_id))
+            return
+        with structlog.contextvars.bound_contextvars(
+            execution=str(execution_id), attempt=claim.attempt
+        ):
+            self._own(claim)
+
+    def _own(self, claim: Claim) -> None:
+        with self._lock:
+            self._running[claim.execution_id] = claim.attempt
+        try:
+            self._run(claim)
+        except LeaseLostError:
+            log.warning("lease_lost")
+        finally:
+            with self._lock:
+                self._running.pop(claim.execution_id, None)
+
+    def _run(self, claim: Claim) -> None:
+        user_code = threading.Event()
+        try:
+            outcome = self._outcome(claim, user_code)
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            # Whatever failed, it was ours: the execution must move on, not wait for its lease.
+            ours = not isinstance(error, SandboxError)
+            log.warning(
+                "sandbox_failed",
+                error=str(error),
+                user_code_started=user_code.is_set(),
+                exc_info=error if ours else None,
+            )
+            if not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts:
+                self._hand_back(claim)
+                return
+            outcome = Outcome(
+                status=Status.LOST,
+                reason=Reason.SANDBOX_ERROR,
+                message="the sandbox failed after the program had started",
+            )
+        self._record(claim, outcome)
+
+    def _outcome(self, claim: Claim, user_code: threading.Event) -> Outcome:
+        def before_user_code(isolation: dict[str, Any]) -> None:
+            claims.start_user_code(claim, isolation)
+            user_code.set()
+
+        try:
+            return self.backend.run(self._spec(claim), before_user_code)
+        except RequestRefusedError as error:
+            return Outcome(
+                status=Status.REJECTED, reason=Reason.POLICY_VIOLATION, message=str(error)
+            )
+        except ImageUnavailableError as error:
+            return Outcome(
+                status=Status.FAILED,
+                reason=Reason.IMAGE_UNAVAILABLE,
+                message=f"the container engine has no image {error}",
+            )
+        except CancelledError:
+            return Outcome(
+                status=Status.CANCELLED,
+                reason=Reason.CANCEL_REQUESTED,
+                message="cancelled before the program started",
+            )
+
+    def _spec(self, claim: Claim) -> SandboxConfig:
+        effective = resolve(claim.request, self.settings)
+        return build_spec(
+            claim.execution_id, claim.attempt, claim.request, effective, self.settings
+        )
+
+    def _hand_back(self, claim: Claim) -> None:
+        status = claims.hand_back(claim, self.settings.max_claims)
+        log.warning("handed_back", status=status)
+
+    def _record(self, claim: Claim, outcome: Outcome) -> None:
+        """Record the outcome, outlasting an outage of the database."""
+        give_up = time.monotonic() + RECORD_PATIENCE
+        wait = 0.1
+        while True:
+            try:
+                reply = claims.finish(claim, outcome)
+                break
+            except StoreUnavailableError:
+                if time.monotonic() > give_up:
+                    log.error("outcome_not_recorded", status=outcome.status)
+                    raise
+                log.warning("store_unavailable", waiting_to_record=outcome.status)
+                time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, not a secret
+                wait = min(MAX_RETRY_WAIT, wait * 2)
+        log.info("finished", status=outcome.status, reason=outcome.reason)
+        if reply:
+            replies.send(claim.execution_id)

@@ -1,0 +1,59 @@
+"""Answers `agentcore.run`: stores an ended execution as the Celery result of its id."""
+
+from uuid import UUID
+
+import structlog
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from sqlalchemy import select, update
+
+from models.session import transaction
+from models.status import TERMINAL
+from models.tables import ExecutionRow
+from models.views import load_execution
+from worker.app import app
+
+log = structlog.get_logger()
+
+BATCH = 100  # replies stored by one sweep
+
+
+def send(execution_id: UUID) -> None:
+    """Store the reply and clear its mark; the sweep tries again when the broker is away."""
+    with transaction() as session:
+        tenant_id = session.scalar(
+            select(ExecutionRow.tenant_id).where(ExecutionRow.id == execution_id)
+        )
+        if tenant_id is None:
+            return
+        result = load_execution(session, execution_id, tenant_id).model_dump(mode="json")
+    try:
+        app.backend.store_result(str(execution_id), result, "SUCCESS")
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("reply_not_stored", execution=str(execution_id), error=str(error))
+        return
+    with transaction() as session:
+        session.execute(
+            update(ExecutionRow).where(ExecutionRow.id == execution_id).values(reply_pending=False)
+        )
+
+
+def send_if_ended(execution_id: UUID) -> None:
+    """Store the reply of an execution that has ended; for a request that came twice."""
+    with transaction() as session:
+        status = session.scalar(select(ExecutionRow.status).where(ExecutionRow.id == execution_id))
+    if status in TERMINAL:
+        send(execution_id)
+
+
+def send_pending() -> int:
+    """Store the replies that nobody stored; return how many there were."""
+    with transaction() as session:
+        ids = session.scalars(
+            select(ExecutionRow.id)
+            .where(ExecutionRow.reply_pending, ExecutionRow.status.in_(TERMINAL))
+            .limit(BATCH)
+        ).all()
+    for execution_id in ids:
+        send(execution_id)
+    return len(ids)

@@ -1,0 +1,1 @@
+"""Sandboxes: single-use containers with a supervisor inside."""

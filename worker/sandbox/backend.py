@@ -1,0 +1,33 @@
+"""The contract of everything that can run a sandbox."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import UUID
+
+from models.sandbox import Outcome, SandboxConfig
+
+# Called with the isolation in force once the sandbox stands and before it sees any user byte.
+# What it raises ends the sandbox unused.
+BeforeUserCode = Callable[[dict[str, Any]], None]
+
+
+class Backend(Protocol):
+    """Runs one sandbox to its end; safe to call from many threads."""
+
+    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+        """Run to the end and leave nothing behind.
+
+        Raises EngineUnavailableError, ImageUnavailableError or SandboxStartError.
+        """
+
+    def cancel(self, execution_id: UUID) -> bool:
+        """End a running sandbox of this process; return whether there was one."""
+
+    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
+        """Remove this deployment's containers past their deadline or not to `keep`.
+
+        `keep` is asked with execution id and attempt. Returns how many were removed.
+        """
+
+    def check(self) -> None:
+        """Raise EngineUnavailableError when sandboxes cannot be started now."""

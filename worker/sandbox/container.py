@@ -1,0 +1,129 @@
+"""From a SandboxConfig to the engine's create call: every hardening option in one place."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.types import LogConfig, Ulimit
+
+import security_profiles
+from models.sandbox import SandboxConfig
+from models.security import SecurityProfile
+
+USER = "1000:1000"
+ENTRYPOINT = ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest"]
+CPU_PERIOD = 100_000  # microseconds, the kernel's default
+SUPERVISOR_PROCESSES = 1  # beside the program's own in the pids cgroup
+SUPERVISOR_DESCRIPTORS = 16  # what the supervisor itself opens
+INODES_PER_MB = 64  # files that a tmpfs may hold, for each MiB of its size
+SHM_BYTES = 16_777_216  # /dev/shm, for multiprocessing; counted as the sandbox's memory
+OOM_SCORE = 500  # the host gives up a sandbox before its own services
+
+LABEL = "dev.agentcore."
+LABEL_DEPLOYMENT = LABEL + "deployment"
+LABEL_EXECUTION = LABEL + "execution"
+LABEL_ATTEMPT = LABEL + "attempt"
+LABEL_WORKER = LABEL + "worker"
+LABEL_DEADLINE = LABEL + "deadline"  # seconds since the epoch
+
+_LOADED_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")
+
+
+def create_arguments(
+    api: APIClient, spec: SandboxConfig, labels: dict[str, str], engine_options: frozenset[str]
+) -> dict[str, Any]:
+    """Return the arguments of `create_container`; nothing is left to the engine's defaults."""
+    return {
+        "image": spec.image_reference,
+        "name": f"agentcore-{spec.execution_id}-{spec.attempt}",
+        "entrypoint": ENTRYPOINT,
+        "command": [],
+        "user": USER,
+        "hostname": "sandbox",
+        "working_dir": "/workspace",
+        "stdin_open": True,
+        "tty": False,
+        "labels": labels,
+        "healthcheck": {"test": ["NONE"]},
+        "host_config": _host_config(api, spec, engine_options),
+    }
+
+
+def _host_config(
+    api: APIClient, spec: SandboxConfig, engine_options: frozenset[str]
+) -> dict[str, Any]:
+    limits, profile = spec.limits, spec.profile
+    memory = limits.memory_mb * 1024 * 1024
+    descriptors = limits.file_descriptors + SUPERVISOR_DESCRIPTORS
+    config: dict[str, Any] = api.create_host_config(
+        network_mode="none",
+        ipc_mode="private",
+        read_only=profile.read_only_filesystem,
+        cap_drop=["ALL"],
+        cap_add=list(profile.allowed_capabilities),
+        security_opt=_security_options(profile, engine_options),
+        mem_limit=memory,
+        memswap_limit=memory,  # equal to the memory limit: no swap
+        cpu_period=CPU_PERIOD,
+        cpu_quota=round(limits.cpu_cores * CPU_PERIOD),
+        pids_limit=limits.processes + SUPERVISOR_PROCESSES,
+        ulimits=[
+            Ulimit(name="nofile", soft=descriptors, hard=descriptors),
+            Ulimit(name="core", soft=0, hard=0),
+        ],
+        tmpfs=_tmpfs(spec),
+        shm_size=SHM_BYTES,
+        oom_score_adj=OOM_SCORE,
+        log_config=LogConfig(type=LogConfig.types.NONE),
+        restart_policy={"Name": "no"},
+        init=False,
+    )
+    return config
+
+
+def _tmpfs(spec: SandboxConfig) -> dict[str, str]:
+    # The quota covers both: three quarters for the workspace, one for /tmp.
+    workspace, temporary = spec.limits.storage_mb * 3 // 4, spec.limits.storage_mb // 4
+    execute = "noexec" if spec.profile.profile_name == "minimal" else "exec"
+    return {
+        "/workspace": f"rw,nosuid,nodev,{execute},uid=1000,gid=1000,mode=0700,"
+        f"size={workspace}m,nr_inodes={workspace * INODES_PER_MB}",
+        "/tmp": f"rw,nosuid,nodev,noexec,mode=1777,"  # noqa: S108 - a tmpfs of its own
+        f"size={temporary}m,nr_inodes={temporary * INODES_PER_MB}",
+    }
+
+
+def _security_options(profile: SecurityProfile, engine_options: frozenset[str]) -> list[str]:
+    options = [f"seccomp={_seccomp(profile)}"]
+    if profile.no_new_privileges:
+        options.append("no-new-privileges:true")
+    if "apparmor" in engine_options:
+        options.append(f"apparmor={_apparmor(profile)}")
+    return options
+
+
+def _apparmor(profile: SecurityProfile) -> str:
+    name = profile.apparmor_profile
+    if not name.startswith("agentcore-"):
+        return name
+    try:
+        loaded = f"{name} (" in _LOADED_APPARMOR.read_text(encoding="ascii")
+    except OSError:
+        loaded = False
+    return name if loaded else "docker-default"
+
+
+def _seccomp(profile: SecurityProfile) -> str:
+    return _rendered_seccomp(
+        profile.profile_name, profile.allowed_syscalls, profile.blocked_syscalls
+    )
+
+
+@lru_cache(maxsize=64)
+def _rendered_seccomp(name: str, allowed: tuple[str, ...], blocked: tuple[str, ...]) -> str:
+    rendered = security_profiles.render_seccomp(
+        name, allowed_syscalls=allowed, blocked_syscalls=blocked
+    )
+    return json.dumps(rendered, separators=(",", ":"))

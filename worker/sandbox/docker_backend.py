@@ -1,0 +1,265 @@
+"""Runs sandboxes as containers of a Docker engine."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import docker
+import requests
+import structlog
+from docker import APIClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from models.sandbox import MAX_ARTIFACT_DEPTH, Outcome, SandboxConfig
+from worker.sandbox import container, isolation, judge
+from worker.sandbox.backend import BeforeUserCode
+from worker.sandbox.collector import Collector
+from worker.sandbox.connection import Connection, kill_frame
+from worker.sandbox.errors import (
+    EngineUnavailableError,
+    ImageUnavailableError,
+    ProtocolError,
+    SandboxStartError,
+)
+from worker.sandbox.guest import protocol
+from worker.sandbox.report import InsideReport, parse
+
+log = structlog.get_logger()
+
+START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
+COLLECT_TIMEOUT = 10  # seconds to stream artifacts after the program ended
+DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
+
+
+class _Sandbox:
+    """One running container as its thread and a cancelling thread see it."""
+
+    def __init__(self, spec: SandboxConfig) -> None:
+        self.spec = spec
+        self.cancelled = threading.Event()
+        self.connection: Connection | None = None
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+        if self.connection is not None:
+            with contextlib.suppress(OSError):  # closed a moment ago: it is over anyway
+                self.connection.wake()
+
+
+class DockerBackend:
+    """The Backend contract on a Docker engine; one instance serves all threads."""
+
+    def __init__(
+        self, *, deployment: str, worker_id: str, timeout_seconds: float, grace_seconds: float
+    ) -> None:
+        self._deployment = deployment
+        self._worker_id = worker_id
+        self._timeout = timeout_seconds
+        self._grace = grace_seconds
+        self._lock = threading.Lock()
+        self._api: APIClient | None = None
+        self._options: frozenset[str] = frozenset()
+        self._running: dict[UUID, _Sandbox] = {}
+
+    def check(self) -> None:
+        """Raise EngineUnavailableError when the engine does not answer."""
+        with _engine_errors():
+            self._client().ping()
+
+    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+        """Run one sandbox to its end; see the contract."""
+        sandbox = _Sandbox(spec)
+        with self._lock:
+            self._running[spec.execution_id] = sandbox
+        try:
+            with _engine_errors():
+                return self._run(sandbox, before_user_code)
+        finally:
+            with self._lock:
+                self._running.pop(spec.execution_id, None)
+
+    def cancel(self, execution_id: UUID) -> bool:
+        """Wake the sandbox's thread; it ends the program and then the container."""
+        with self._lock:
+            sandbox = self._running.get(execution_id)
+        if sandbox is None:
+            return False
+        sandbox.cancel()
+        return True
+
+    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
+        """Remove what nobody runs any more; containers of others are never looked at."""
+        with _engine_errors():
+            api = self._client()
+            filters = {"label": f"{container.LABEL_DEPLOYMENT}={self._deployment}"}
+            found = api.containers(all=True, filters=filters)
+            leftovers = [item for item in found if self._is_leftover(item["Labels"], keep)]
+            for item in leftovers:
+                log.warning("container_swept", container=item["Id"][:12], state=item["State"])
+                self._remove(api, item["Id"])
+            return len(leftovers)
+
+    def _is_leftover(self, labels: dict[str, str], keep: Callable[[UUID, int], bool]) -> bool:
+        try:
+            execution_id = UUID(labels[container.LABEL_EXECUTION])
+            attempt = int(labels[container.LABEL_ATTEMPT])
+            deadline = float(labels[container.LABEL_DEADLINE])
+        except (KeyError, ValueError):
+            return False  # not made by this version; not ours to judge
+        return time.time() > deadline or not keep(execution_id, attempt)
+
+    def _run(self, sandbox: _Sandbox, before_user_code: BeforeUserCode) -> Outcome:
+        spec, api = sandbox.spec, self._client()
+        with self._container(api, spec) as container_id:
+            connection = Connection(api, container_id)
+            sandbox.connection = connection
+            try:
+                return self._converse(api, container_id, sandbox, connection, before_user_code)
+            finally:
+                sandbox.connection = None
+                connection.close()
+
+    @contextmanager
+    def _container(self, api: APIClient, spec: SandboxConfig) -> Iterator[str]:
+        arguments = container.create_arguments(api, spec, self._labels(spec), self._options)
+        try:
+            container_id: str = api.create_container(**arguments)["Id"]
+        except ImageNotFound as error:
+            raise ImageUnavailableError(spec.image_reference) from error
+        try:
+            yield container_id
+        finally:
+            self._remove(api, container_id)
+
+    def _labels(self, spec: SandboxConfig) -> dict[str, str]:
+        deadline = time.time() + spec.limits.execution_time_seconds + DEADLINE_SLACK
+        return {
+            container.LABEL_DEPLOYMENT: self._deployment,
+            container.LABEL_WORKER: self._worker_id,
+            container.LABEL_EXECUTION: str(spec.execution_id),
+            container.LABEL_ATTEMPT: str(spec.attempt),
+            container.LABEL_DEADLINE: f"{deadline:.0f}",
+        }
+
+    def _converse(
+        self,
+        api: APIClient,
+        container_id: str,
+        sandbox: _Sandbox,
+        connection: Connection,
+        before_user_code: BeforeUserCode,
+    ) -> Outcome:
+        spec = sandbox.spec
+        try:
+            api.start(container_id)
+        except APIError as error:
+            raise SandboxStartError(f"the container did not start: {error.explanation}") from error
+        in_force = self._verified_isolation(api, container_id, spec, connection)
+        before_user_code(in_force)
+        collector = Collector(spec)
+        try:
+            connection.send(_job(spec), time.monotonic() + START_TIMEOUT)
+            ended_by_us = self._follow(sandbox, connection, collector)
+        except ProtocolError as error:
+            log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
+            ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
+        engine_saw_oom = collector.exit is None and self._saw_oom(api, container_id)
+        return judge.judge(
+            collector, ended_by_us=ended_by_us, engine_saw_oom=engine_saw_oom, isolation=in_force
+        )
+
+    def _verified_isolation(
+        self, api: APIClient, container_id: str, spec: SandboxConfig, connection: Connection
+    ) -> dict[str, Any]:
+        frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
+        if frame is None or frame[0] != protocol.REPORT:
+            said = connection.diagnostics.strip()[-500:]
+            raise SandboxStartError(f"the supervisor did not report: {said or 'no output'}")
+        inside = parse(InsideReport, frame[1])
+        in_force = isolation.describe(inside, api.inspect_container(container_id))
+        if weaker := isolation.weaker_than_asked(spec, in_force):
+            raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
+        return in_force
+
+    def _follow(
+        self, sandbox: _Sandbox, connection: Connection, collector: Collector
+    ) -> str | None:
+        """Take frames until the end; return why we ended the program, if we did."""
+        ended_by_us: str | None = None
+        latest = float("inf")  # when our patience with an ended program's report is over
+        # Placing the input files counts for nothing: the clock starts with the program.
+        deadline = time.monotonic() + START_TIMEOUT
+        while collector.exit is None and not connection.ended:
+            frame = connection.next_frame(deadline)
+            now = time.monotonic()
+            if frame is not None:
+                if frame[0] == protocol.STARTED and not collector.started:
+                    deadline = now + sandbox.spec.limits.execution_time_seconds
+                elif ended_by_us is not None:
+                    deadline = min(now + self._grace, latest)
+                collector.take(*frame)
+            if ended_by_us is None and (sandbox.cancelled.is_set() or now >= deadline):
+                ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else judge.TIME_LIMIT
+                deadline, latest = now + self._grace, now + COLLECT_TIMEOUT
+                connection.send(kill_frame(ended_by_us), deadline)
+            elif now >= deadline:
+                break  # it does not even report; the container is removed next
+        return ended_by_us
+
+    def _saw_oom(self, api: APIClient, container_id: str) -> bool:
+        return bool(api.inspect_container(container_id)["State"].get("OOMKilled"))
+
+    def _remove(self, api: APIClient, container_id: str) -> None:
+        try:
+            api.remove_container(container_id, v=True, force=True)
+        except NotFound:
+            return
+        except (APIError, requests.exceptions.RequestException) as error:
+            # The sweep removes it; the outcome must not be lost for it.
+            log.warning("container_not_removed", container=container_id[:12], error=str(error))
+
+    def _client(self) -> APIClient:
+        with self._lock:
+            if self._api is None:
+                api = docker.from_env(timeout=int(self._timeout), max_pool_size=256).api
+                self._options = frozenset(
+                    option.removeprefix("name=").split(",")[0]
+                    for option in api.info().get("SecurityOptions") or []
+                )
+                self._api = api
+            return self._api
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except (requests.exceptions.RequestException, DockerException) as error:
+        raise EngineUnavailableError(f"the container engine failed: {error}") from error
+
+
+def _job(spec: SandboxConfig) -> bytes:
+    job = {
+        "argv": spec.argv,
+        "environment": spec.environment,
+        "files": list(spec.files),
+        "file_descriptors": spec.limits.file_descriptors,
+        "timeout_seconds": spec.limits.execution_time_seconds,
+        "max_output_bytes": spec.max_output_bytes,
+        "max_output_total_bytes": spec.max_output_total_bytes,
+        "artifacts": {
+            "count": spec.max_artifacts,
+            "bytes": spec.max_artifact_bytes,
+            "total_bytes": spec.max_artifacts_bytes,
+            "depth": MAX_ARTIFACT_DEPTH,
+        },
+    }
+    contents = [*spec.files.values(), spec.stdin]
+    frames = [protocol.frame(protocol.JOB, json.dumps(job).encode())]
+    frames += [protocol.frame(protocol.DATA, content) for content in contents]
+    return b"".join(frames)

@@ -1,0 +1,28 @@
+"""What can go wrong on our side; a program's own failure is an outcome, never one of these.
+
+SandboxError
+├── EngineUnavailableError   the container engine does not answer
+├── ImageUnavailableError    the engine does not have the image
+├── SandboxStartError        the sandbox did not come up as asked; no user code ran
+└── ProtocolError            what came out of the sandbox is not what the supervisor says
+"""
+
+
+class SandboxError(Exception):
+    """Base of the sandbox's errors."""
+
+
+class EngineUnavailableError(SandboxError):
+    """The container engine does not answer; the execution may be tried again."""
+
+
+class ImageUnavailableError(SandboxError):
+    """The engine does not have the image of the catalogue."""
+
+
+class SandboxStartError(SandboxError):
+    """The sandbox did not come up as asked; no user code ran."""
+
+
+class ProtocolError(SandboxError):
+    """The supervisor's frames cannot be read; the sandbox is not to be trusted further."""

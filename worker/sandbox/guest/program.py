@@ -1,0 +1,95 @@
+"""Starts the user's program as a child with its own pipes and limits."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .channel import Channel
+
+WORKSPACE = Path("/workspace")
+PR_SET_DUMPABLE = 4
+NICENESS = 10  # the program yields to the supervisor inside their common CPU quota
+OOM_SCORE = 1000  # the highest: the program goes first when memory runs out
+BASE_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": str(WORKSPACE),
+    "LANG": "C.UTF-8",
+    "TMPDIR": "/tmp",  # noqa: S108 - a tmpfs of this sandbox alone
+    "PYTHONUNBUFFERED": "1",  # or a killed program's last lines would be lost
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def set_dumpable(value: int) -> None:
+    """Allow (1) or forbid (0) others of the same user to trace this process or read its memory."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, value, 0, 0, 0)
+
+
+def place_files(channel: Channel, job: dict[str, Any]) -> int:
+    """Write the input files; return a descriptor to read standard input from.
+
+    Raises OSError when they do not fit.
+    """
+    (WORKSPACE / "output").mkdir(exist_ok=True)
+    for path in job["files"]:
+        target = WORKSPACE / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(channel.receive()[1])
+    return _unlinked_file(channel.receive()[1])
+
+
+def _unlinked_file(data: bytes) -> int:
+    descriptor = os.open("/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)  # noqa: S108 - our own tmpfs
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+class Program:
+    """The running child and the read ends of its output pipes."""
+
+    def __init__(self, job: dict[str, Any], stdin_fd: int) -> None:
+        self.stdout, stdout_write = os.pipe()
+        self.stderr, stderr_write = os.pipe()
+        failure_read, failure_write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(job, stdin_fd, stdout_write, stderr_write, failure_write)
+        for descriptor in (stdin_fd, stdout_write, stderr_write, failure_write):
+            os.close(descriptor)
+        # Ends at once: exec closes the pipe, or the child says why it could not.
+        self.exec_error = os.read(failure_read, 256).decode(errors="replace")
+        os.close(failure_read)
+
+
+def _become(job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: int) -> NoReturn:
+    try:
+        os.setsid()
+        for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
+            os.dup2(source, target)
+        os.nice(NICENESS)
+        set_dumpable(1)
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
+        _limit(resource.RLIMIT_NOFILE, job["file_descriptors"])
+        _limit(resource.RLIMIT_CORE, 0)
+        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.chdir(WORKSPACE)
+        os.execvpe(job["argv"][0], job["argv"], BASE_ENVIRONMENT | job["environment"])  # noqa: S606
+    except BaseException as error:
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        os.write(failure, (text or "unknown error").encode(errors="replace")[:256])
+    finally:
+        sys.stdout = sys.stderr = None
+        os._exit(127)
+
+
+def _limit(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))

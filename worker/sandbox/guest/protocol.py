@@ -1,0 +1,34 @@
+"""Frames between worker and supervisor: one byte of kind, four bytes of length, the payload.
+
+To the guest: one JOB, then one DATA for each input file and one for standard input, later
+perhaps a KILL. From the guest: REPORT, STARTED, output frames, artifacts, EXIT.
+"""
+
+import struct
+
+HEADER = struct.Struct(">cI")
+MAX_GUEST_FRAME = 65_536  # bytes of payload in one frame from the guest
+MAX_HOST_FRAME = 16_777_216  # bytes of payload in one frame to the guest
+
+JOB = b"J"  # JSON: what to run
+DATA = b"D"  # bytes of the next input file, or of standard input
+KILL = b"K"  # end the program now, then report as usual
+
+REPORT = b"R"  # JSON: the isolation in force, before any user byte is read
+STARTED = b"S"  # user code is about to run
+STDOUT = b"O"
+STDERR = b"E"
+STDOUT_TAIL = b"o"  # what was kept of the end, once the head was full
+STDERR_TAIL = b"e"
+ARTIFACT = b"A"  # JSON: path and size of the artifact whose CONTENT frames follow
+CONTENT = b"C"
+EXIT = b"X"  # JSON: how the program ended; the last frame
+
+GUEST_KINDS = frozenset(
+    {REPORT, STARTED, STDOUT, STDERR, STDOUT_TAIL, STDERR_TAIL, ARTIFACT, CONTENT, EXIT}
+)
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """Return one frame, ready to be written."""
+    return HEADER.pack(kind, len(payload)) + payload

@@ -1,0 +1,94 @@
+"""Compares the isolation in force with what was asked."""
+
+from typing import Any
+
+from models.sandbox import SandboxConfig
+from worker.sandbox.report import InsideReport
+
+# Names in the order of their bits in /proc/PID/status, from <linux/capability.h>.
+_CAPABILITIES = """
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
+NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO
+SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
+SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
+WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
+"""
+CAPABILITY_BITS = {name: bit for bit, name in enumerate(_CAPABILITIES.split())}
+SECCOMP_FILTER_MODE = 2
+CPU_ROUNDING = 0.001  # cores; the quota is set in whole microseconds
+
+
+def describe(report: InsideReport, engine: dict[str, Any]) -> dict[str, Any]:
+    """Return the isolation to record: read from inside, and what the engine says."""
+    host = engine["HostConfig"]
+    inside = report.model_dump()
+    masks = inside["capabilities"]
+    capabilities = {kind: capability_names(mask) for kind, mask in masks.items()}
+    return {
+        "inside": {**inside, "capabilities": capabilities},
+        "engine": {
+            "container": engine["Id"][:12],
+            "image": engine["Image"],
+            "network_mode": host["NetworkMode"],
+            "read_only": host["ReadonlyRootfs"],
+            "privileged": host["Privileged"],
+            "memory_bytes": host["Memory"],
+            "memory_swap_bytes": host["MemorySwap"],
+            "pids": host["PidsLimit"],
+            "cpu_cores": host["CpuQuota"] / host["CpuPeriod"] if host["CpuPeriod"] else None,
+            "apparmor": engine.get("AppArmorProfile") or "none",
+            "seccomp": any(o.startswith("seccomp=") for o in host["SecurityOpt"] or []),
+            "user_namespace": host["UsernsMode"] or "engine default",
+            "binds": host["Binds"] or [],
+        },
+    }
+
+
+def capability_names(mask: str) -> list[str]:
+    """Return the names in a hexadecimal capability mask; CAP_n for a bit without a name."""
+    bits = int(mask or "0", 16)
+    names = {bit: name for name, bit in CAPABILITY_BITS.items()}
+    return [names.get(bit, f"CAP_{bit}") for bit in range(bits.bit_length()) if bits >> bit & 1]
+
+
+def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[str]:
+    """Return, in words, everything in force that is weaker than what was asked."""
+    inside, engine = isolation["inside"], isolation["engine"]
+    allowed = set(spec.profile.allowed_capabilities)
+    memory = str(spec.limits.memory_mb * 1024 * 1024)
+    root = inside["mounts"].get("/", "")
+    checks = (
+        (inside["seccomp_mode"] == SECCOMP_FILTER_MODE, "no seccomp filter"),
+        (
+            inside["no_new_privileges"] or not spec.profile.no_new_privileges,
+            "no_new_privileges is off",
+        ),
+        (inside["uid"] == 1000 and inside["gid"] == 1000, "runs as another user"),
+        (not set(inside["capabilities"]["effective"]), "has effective capabilities"),
+        (set(inside["capabilities"]["bounding"]) <= allowed, "more capabilities than asked"),
+        (
+            not spec.profile.read_only_filesystem or root.split(" ")[-1].startswith("ro"),
+            "the root file system is writable",
+        ),
+        (inside["interfaces"] in ([], ["lo"]), "has a network interface"),
+        (inside["cgroup"]["memory_limit"] == memory, "the memory limit is not in force"),
+        (_pids(inside) <= spec.limits.processes + 1, "the process limit is not in force"),
+        (_cores(inside) <= spec.limits.cpu_cores + CPU_ROUNDING, "the CPU limit is not in force"),
+        (not engine["privileged"] and not engine["binds"], "privileged, or host folders mounted"),
+    )
+    return [words for holds, words in checks if not holds]
+
+
+def _pids(inside: dict[str, Any]) -> float:
+    limit = inside["cgroup"]["pids_limit"]
+    return int(limit) if limit.isdecimal() else float("inf")
+
+
+def _cores(inside: dict[str, Any]) -> float:
+    """Return the CPU limit in cores, from cgroup v1's two files or v2's one."""
+    cgroup = inside["cgroup"]
+    quota, _, period = f"{cgroup['cpu_quota']} {cgroup['cpu_period']}".partition(" ")
+    period = period.split(" ")[0]
+    if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
+        return float("inf")
+    return int(quota) / int(period)

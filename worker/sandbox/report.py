@@ -1,0 +1,113 @@
+"""The supervisor's two reports as strict models: what does not fit is not believed."""
+
+import json
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from models.types import json_depth
+from worker.sandbox.errors import ProtocolError
+from worker.sandbox.guest.artifacts import MAX_SKIPPED
+
+MAX_DEPTH = 8  # nested arrays and objects of a report
+MAX_WORDS = 400  # characters of any text in a report
+MAX_COUNT = 2**53  # of any number in a report; far above what is possible, exact in JSON
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)[:MAX_WORDS]
+
+
+Words = Annotated[str, AfterValidator(_printable)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
+Mask = Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")]
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class Capabilities(_Report):
+    """Capability masks in hexadecimal, as /proc/PID/status writes them."""
+
+    effective: Mask
+    permitted: Mask
+    inheritable: Mask
+    bounding: Mask
+    ambient: Mask
+
+
+class Cgroup(_Report):
+    """Limits as the cgroup files write them; empty where a file is missing."""
+
+    memory_limit: Words
+    memory_swap_limit: Words
+    pids_limit: Words
+    cpu_quota: Words
+    cpu_period: Words
+
+
+class InsideReport(_Report):
+    """The isolation in force as the supervisor sees it from inside."""
+
+    uid: Count
+    gid: Count
+    groups: list[Count] = Field(max_length=64)
+    pid: Count
+    seccomp_mode: Count
+    seccomp_filters: Count
+    no_new_privileges: bool
+    capabilities: Capabilities
+    uid_map: list[Words] = Field(max_length=64)
+    apparmor: Words
+    cgroup: Cgroup
+    mounts: dict[Words, Words] = Field(max_length=64)
+    interfaces: list[Words] = Field(max_length=64)
+    file_descriptors: Count
+
+
+class Skipped(_Report):
+    """A file that was left out of the artifacts."""
+
+    path: Words
+    why: Words
+
+
+class ArtifactHead(_Report):
+    """What precedes the content of an artifact."""
+
+    path: str
+    size: Count
+
+
+class ExitReport(_Report):
+    """How the program ended."""
+
+    exit_code: int | None = Field(None, ge=0, le=255)
+    signal: int | None = Field(None, ge=1, le=64)
+    setup_error: Words | None = None
+    exec_error: Words | None = None
+    killed: Literal["cancel", "time_limit", "output_limit"] | None = None
+    oom_kills: Count = 0
+    peak_memory_bytes: Count | None = None
+    wall_seconds: Seconds | None = None
+    cpu_seconds: Seconds | None = None
+    stdout_bytes: Count = 0
+    stderr_bytes: Count = 0
+    skipped: list[Skipped] = Field(default_factory=list, max_length=MAX_SKIPPED)
+    skipped_count: Count = 0
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], payload: bytes) -> Model:
+    """Return the report in `payload`. Raises ProtocolError when it is not one."""
+    try:
+        value = json.loads(payload)
+        if json_depth(value) > MAX_DEPTH:
+            raise ProtocolError("a report nests too deep")
+        return model.model_validate(value)
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise ProtocolError(f"not a {model.__name__}: {str(error)[:200]}") from error

@@ -1,0 +1,166 @@
+"""The one way in: every execution, by REST or by Celery, starts here."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models import audit
+from models.agent import AgentConfig
+from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestRefusedError
+from models.execution import ExecutionRequest
+from models.resolve import Effective, ResolvedRequest, merge_agent, resolve
+from models.session import transaction
+from models.settings import load_settings
+from models.status import Reason, Status
+from models.tables import Agent, ExecutionRow
+from worker.app import send_cancel, send_execute
+
+
+class AlreadyEndedError(AgentCoreError):
+    """The execution ended before the cancel arrived."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(f"the execution has already ended: {status}")
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """On whose behalf something is done."""
+
+    tenant_id: UUID
+    api_key_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """An accepted execution; `is_new` is false when an earlier request is answered again."""
+
+    id: UUID
+    is_new: bool
+
+
+def submit(
+    request: ExecutionRequest,
+    caller: Caller,
+    *,
+    idempotency_key: str | None = None,
+    execution_id: UUID | None = None,
+    reply: bool = False,
+) -> Submitted:
+    """Accept an execution: row, first audit event and outbox mark in one transaction.
+
+    `execution_id` makes a repeated call with the same id answer the first one; `reply` asks for
+    the result to be stored as the Celery result of that id. Raises RequestRefusedError,
+    ConflictError or StoreUnavailableError.
+    """
+    settings = load_settings()
+    with transaction() as session:
+        agent = _find_agent(session, request, caller)
+        merged = merge_agent(request, AgentConfig.model_validate(agent.config) if agent else None)
+        effective = resolve(merged, settings)
+        row = _row(request, merged, effective, caller, agent)
+        row |= {
+            "id": execution_id or uuid4(),
+            "idempotency_key": idempotency_key,
+            "reply_pending": reply,
+            "next_send_at": func.now() + timedelta(seconds=settings.resend_seconds),
+        }
+        statement = insert(ExecutionRow).values(row).on_conflict_do_nothing()
+        new_id = session.scalar(statement.returning(ExecutionRow.id))
+        if new_id is None:
+            return _earlier(session, row, caller)
+    send_execute(new_id, request.priority)
+    return Submitted(id=new_id, is_new=True)
+
+
+def _find_agent(session: Session, request: ExecutionRequest, caller: Caller) -> Agent | None:
+    if request.agent is None:
+        return None
+    query = (
+        select(Agent)
+        .where(
+            Agent.tenant_id == caller.tenant_id,
+            Agent.name == request.agent,
+            Agent.deleted_at.is_(None),
+        )
+        .order_by(Agent.version.desc())
+        .limit(1)
+    )
+    if request.agent_version is not None:
+        query = query.where(Agent.version == request.agent_version)
+    agent = session.scalar(query)
+    if agent is None:
+        raise RequestRefusedError("agent", "no such agent, or not this version of it")
+    return agent
+
+
+def _row(
+    request: ExecutionRequest,
+    merged: ResolvedRequest,
+    effective: Effective,
+    caller: Caller,
+    agent: Agent | None,
+) -> dict[str, object]:
+    asked = request.model_dump(mode="json", exclude_unset=True)
+    return {
+        "tenant_id": caller.tenant_id,
+        "api_key_id": caller.api_key_id,
+        "request_hash": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest(),
+        "agent_name": agent.name if agent else None,
+        "agent_version": agent.version if agent else None,
+        "request": merged.model_dump(mode="json", exclude_unset=True),
+        "security_profile": effective.profile.profile_name,
+        "image": effective.image,
+        "network_access": effective.network_access,
+        "limits": effective.limits.model_dump(mode="json"),
+        "labels": request.labels,
+        "priority": request.priority,
+        "max_attempts": merged.max_attempts,
+    }
+
+
+def _earlier(session: Session, row: dict[str, object], caller: Caller) -> Submitted:
+    """Return the execution that took this idempotency key or id before."""
+    key = row["idempotency_key"]
+    same = ExecutionRow.id == row["id"] if key is None else ExecutionRow.idempotency_key == key
+    found = session.execute(
+        select(ExecutionRow.id, ExecutionRow.request_hash).where(
+            ExecutionRow.tenant_id == caller.tenant_id, same
+        )
+    ).first()
+    if found is None or found.request_hash != row["request_hash"]:
+        raise ConflictError("this Idempotency-Key was used before for a different request")
+    return Submitted(id=found.id, is_new=False)
+
+
+def cancel(execution_id: UUID, caller: Caller) -> None:
+    """Ask for an execution to end: at once when queued, else by its worker.
+
+    Raises NotFoundError, or AlreadyEndedError when it lost the race to completion.
+    """
+    with transaction() as session:
+        row = session.scalar(
+            select(ExecutionRow)
+            .where(ExecutionRow.id == execution_id, ExecutionRow.tenant_id == caller.tenant_id)
+            .with_for_update()
+        )
+        if row is None:
+            raise NotFoundError(f"no execution {execution_id}")
+        status = Status(row.status)
+        if status.is_terminal:
+            raise AlreadyEndedError(status)
+        if row.cancel_requested_at is None:
+            audit.append(session, row.id, audit.CANCEL_REQUESTED, {"api_key": caller.api_key_id})
+            row.cancel_requested_at = func.now()
+        if status is Status.QUEUED:
+            row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
+            row.message = "cancelled before it started"
+    if status is Status.RUNNING:
+        send_cancel(execution_id)

@@ -1,0 +1,99 @@
+"""The Celery tasks: thin, each hands over at once to where the work is."""
+
+import os
+import socket
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task
+from celery.exceptions import Ignore
+from celery.worker.control import control_command
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from models.errors import AgentCoreError
+from models.execution import ExecutionRequest
+from models.session import transaction
+from models.settings import load_settings
+from models.tables import Tenant
+from worker import janitor, replies
+from worker.app import CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
+from worker.execution import Executor
+from worker.sandbox.docker_backend import DockerBackend
+from worker.submit import Caller, submit
+
+log = structlog.get_logger()
+
+
+@lru_cache(maxsize=1)
+def executor() -> Executor:
+    """Return this process's executor, made at first use."""
+    settings = load_settings()
+    worker_id = f"{socket.gethostname()}:{os.getpid()}"
+    backend = DockerBackend(
+        deployment=settings.deployment,
+        worker_id=worker_id,
+        timeout_seconds=settings.docker_timeout_seconds,
+        grace_seconds=settings.kill_grace_seconds,
+    )
+    return Executor(backend, settings, worker_id)
+
+
+@app.task(name=EXECUTE, ignore_result=True)
+def execute(execution_id: str) -> None:
+    """Run one queued execution. The message holds its id and nothing else."""
+    executor().execute(UUID(execution_id))
+
+
+@app.task(name=RUN, bind=True, throws=(ValueError,))
+def run(self: Task[Any, Any], request: dict[str, Any], tenant: str | None = None) -> None:
+    """Accept an execution; its outcome becomes this task's result once it has ended.
+
+    The task id becomes the execution's id. Raises ValueError, which `.get()` raises at the
+    caller, when the request is refused.
+    """
+    try:
+        task_id = UUID(self.request.id)
+        parsed = ExecutionRequest.model_validate(request)
+        submitted = submit(parsed, _tenant_caller(tenant), execution_id=task_id, reply=True)
+    except ValidationError as error:
+        raise ValueError(_summary(error)) from None
+    except (AgentCoreError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    if not submitted.is_new:
+        replies.send_if_ended(submitted.id)
+    # No result now: whoever ends the execution stores it under this id.
+    raise Ignore
+
+
+@app.task(name=SWEEP, ignore_result=True)
+def sweep() -> None:
+    """Find and move on what was lost; beat sends this."""
+    counts = janitor.sweep(load_settings())
+    if any(counts.values()):
+        log.info("swept", **counts)
+
+
+@control_command(name=CANCEL_COMMAND, args=[("execution_id", str)])
+def cancel(_state: Any, execution_id: str) -> dict[str, bool]:
+    """End an execution if it runs in this worker; broadcast to all of them."""
+    return {"cancelled": executor().backend.cancel(UUID(execution_id))}
+
+
+def _tenant_caller(tenant: str | None) -> Caller:
+    name = tenant or load_settings().celery_tenant
+    with transaction() as session:
+        tenant_id = session.scalar(select(Tenant.id).where(Tenant.name == name))
+    if tenant_id is None:
+        raise ValueError(f"tenant: there is no tenant {name!r}")
+    return Caller(tenant_id=tenant_id)
+
+
+def _summary(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)[:5]
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'request'}: {item['msg']}"
+        for item in problems
+    )
