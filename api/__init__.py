@@ -1,0 +1,1 @@
+"""HTTP in: authentication, routes, errors. Loads neither the Docker SDK nor the sandbox."""

@@ -1,0 +1,70 @@
+"""Around every request: an id, a log line, metrics."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import metrics
+from api.errors import problem
+
+log = structlog.get_logger()
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class RequestContext:
+    """Gives each request an id (the caller's X-Request-ID if it is a sane one)."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.match(given) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.monotonic(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._answer(scope, receive, send_with_id)
+            finally:
+                _record(scope, status, time.monotonic() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
+            # The limiting middleware below counts what has no length; its own answer to a
+            # declared length would be plain text.
+            detail = f"the body is larger than {self._max_body_bytes} bytes"
+            await problem(Request(scope), 413, detail)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _record(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, not the path: a stranger must not choose label values.
+    route = getattr(scope.get("route"), "path", "unknown")
+    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    metrics.REQUESTS.labels(method, route, str(status)).inc()
+    metrics.DURATION.labels(route).observe(seconds)
+    log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
+
+
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})

@@ -1,0 +1,149 @@
+"""Stored agents: every change makes a new version, executions name the one they ran."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from api.auth import Authenticated
+from api.errors import responses
+from models.agent import AgentConfig
+from models.errors import NotFoundError
+from models.session import transaction
+from models.tables import Agent
+from models.types import Name
+from worker.submit import Caller
+
+router = APIRouter(prefix="/v1/agents", tags=["agents"], responses=responses(401, 422, 503))
+
+MAX_LISTED = 500  # agents of one list
+
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Newest when left out")]
+
+
+class StoredAgent(BaseModel):
+    """One version of an agent."""
+
+    name: str
+    version: int
+    created_at: datetime
+    config: AgentConfig
+
+
+class AgentSummary(BaseModel):
+    """A stored agent without its program."""
+
+    name: str
+    version: int
+    created_at: datetime
+    description: str
+
+
+class AgentList(BaseModel):
+    """The newest version of every stored agent, by name."""
+
+    items: tuple[AgentSummary, ...]
+
+
+@router.put(
+    "/{name}",
+    responses={201: {"model": StoredAgent, "description": "First version"}, **responses(400, 413)},
+)
+def put(name: Name, config: AgentConfig, caller: Authenticated, response: Response) -> StoredAgent:
+    """Store a configuration; an unchanged one keeps its version."""
+    stored = config.model_dump(mode="json", exclude_unset=True)
+    with transaction() as session:
+        # Two writers of the same name take turns.
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        session.execute(lock, {"name": f"{caller.tenant_id}/{name}"})
+        newest = _newest(session, caller, name, with_deleted=True)
+        if newest is not None and newest.deleted_at is None and newest.config == stored:
+            return _view(newest)
+        version = newest.version + 1 if newest else 1
+        agent = Agent(tenant_id=caller.tenant_id, name=name, version=version, config=stored)
+        session.add(agent)
+        session.flush()
+        session.refresh(agent)
+    if newest is None or newest.deleted_at is not None:
+        response.status_code = 201
+    return _view(agent)
+
+
+@router.get("/{name}", responses=responses(404))
+def get(name: Name, caller: Authenticated, version: Version = None) -> StoredAgent:
+    """Return an agent's configuration."""
+    with transaction() as session:
+        agent = _newest(session, caller, name, version=version)
+    if agent is None:
+        raise NotFoundError("no such agent, or not this version of it")
+    return _view(agent)
+
+
+@router.get("")
+def list_agents(caller: Authenticated) -> AgentList:
+    """List the stored agents."""
+    with transaction() as session:
+        rows = session.scalars(
+            select(Agent)
+            .where(Agent.tenant_id == caller.tenant_id, Agent.deleted_at.is_(None))
+            .distinct(Agent.name)
+            .order_by(Agent.name, Agent.version.desc())
+            .limit(MAX_LISTED)
+        ).all()
+    return AgentList(
+        items=tuple(
+            AgentSummary(
+                name=row.name,
+                version=row.version,
+                created_at=row.created_at,
+                description=row.config.get("description", ""),
+            )
+            for row in rows
+        )
+    )
+
+
+@router.delete("/{name}", status_code=204, responses=responses(404))
+def delete(name: Name, caller: Authenticated) -> None:
+    """Delete an agent; what already ran or is queued is not touched."""
+    with transaction() as session:
+        deleted = session.scalars(
+            update(Agent)
+            .where(
+                Agent.tenant_id == caller.tenant_id,
+                Agent.name == name,
+                Agent.deleted_at.is_(None),
+            )
+            .values(deleted_at=func.now())
+            .returning(Agent.id)
+        ).all()
+    if not deleted:
+        raise NotFoundError("no such agent")
+
+
+def _newest(
+    session: Session,
+    caller: Caller,
+    name: str,
+    *,
+    version: int | None = None,
+    with_deleted: bool = False,
+) -> Agent | None:
+    query = select(Agent).where(Agent.tenant_id == caller.tenant_id, Agent.name == name)
+    if not with_deleted:
+        query = query.where(Agent.deleted_at.is_(None))
+    if version is not None:
+        query = query.where(Agent.version == version)
+    return session.scalar(query.order_by(Agent.version.desc()).limit(1))
+
+
+def _view(agent: Agent) -> StoredAgent:
+    return StoredAgent(
+        name=agent.name,
+        version=agent.version,
+        created_at=agent.created_at,
+        config=AgentConfig.model_validate(agent.config),
+    )

@@ -1,0 +1,142 @@
+"""Submit, follow, list and cancel executions."""
+
+import asyncio
+import contextlib
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import select, tuple_
+
+from api.auth import Authenticated
+from api.errors import responses
+from api.pages import decode_cursor, encode_cursor
+from models.errors import RequestRefusedError
+from models.execution import Execution, ExecutionPage, ExecutionRequest
+from models.security import ProfileName
+from models.session import transaction
+from models.settings import load_settings
+from models.status import Status
+from models.tables import ExecutionRow
+from models.types import Name
+from models.views import execution_view, load_execution
+from worker import submit as submitting
+from worker.submit import Caller
+
+router = APIRouter(prefix="/v1/executions", tags=["executions"], responses=responses(401, 503))
+
+MAX_PAGE = 200  # executions of one page
+EXAMPLES: dict[str, Any] = {
+    "source": {
+        "summary": "Python source with an input file",
+        "value": {
+            "source": "print(open('numbers.txt').read().split())",
+            "files": [{"path": "numbers.txt", "content": "3 1 2"}],
+            "execution_limits": {"max_execution_time_seconds": 10},
+        },
+    },
+    "command": {
+        "summary": "A command without a shell",
+        "value": {"command": ["python3", "-c", "print(6 * 7)"], "labels": {"team": "search"}},
+    },
+}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="The same key and body answer the same execution; another body is a 409",
+    ),
+]
+
+
+@router.post("", status_code=202, responses=responses(400, 409, 413, 422))
+def submit(
+    body: Annotated[ExecutionRequest, Body(openapi_examples=EXAMPLES)],
+    caller: Authenticated,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Execution:
+    """Accept an execution; it is queued and its outcome recorded, whatever happens."""
+    submitted = submitting.submit(body, caller, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"/v1/executions/{submitted.id}"
+    if not submitted.is_new:
+        response.headers["Idempotency-Replayed"] = "true"
+    return _load(submitted.id, caller)
+
+
+@router.get("/{execution_id}", responses=responses(404, 422))
+async def get(
+    execution_id: UUID,
+    caller: Authenticated,
+    request: Request,
+    wait: Annotated[float, Query(ge=0, description="Seconds to wait for the end")] = 0,
+) -> Execution:
+    """Return one execution; with `wait`, as soon as it has ended or the seconds are over."""
+    longest = load_settings().max_wait_seconds
+    if not wait <= longest:
+        raise RequestRefusedError("wait", f"must be at most {longest:g} seconds")
+    with request.app.state.waiters.register(execution_id) as ended:
+        execution = await run_in_threadpool(_load, execution_id, caller)
+        if execution.status.is_terminal or not wait:
+            return execution
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), wait)
+    return await run_in_threadpool(_load, execution_id, caller)
+
+
+@router.get("", responses=responses(422))
+def list_executions(
+    caller: Authenticated,
+    status: Annotated[Status | None, Query()] = None,
+    agent: Annotated[Name | None, Query()] = None,
+    security_profile: Annotated[ProfileName | None, Query()] = None,
+    created_after: Annotated[datetime | None, Query()] = None,
+    created_before: Annotated[datetime | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> ExecutionPage:
+    """List executions, newest first, without what is large (streams, result, isolation)."""
+    query = select(ExecutionRow).where(ExecutionRow.tenant_id == caller.tenant_id)
+    if status is not None:
+        query = query.where(ExecutionRow.status == status)
+    if agent is not None:
+        query = query.where(ExecutionRow.agent_name == agent)
+    if security_profile is not None:
+        query = query.where(ExecutionRow.security_profile == security_profile)
+    if created_after is not None:
+        query = query.where(ExecutionRow.created_at > _aware("created_after", created_after))
+    if created_before is not None:
+        query = query.where(ExecutionRow.created_at < _aware("created_before", created_before))
+    if cursor is not None:
+        position = tuple_(ExecutionRow.created_at, ExecutionRow.id)
+        query = query.where(position < decode_cursor(cursor))
+    query = query.order_by(ExecutionRow.created_at.desc(), ExecutionRow.id.desc())
+    with transaction() as session:
+        rows = session.scalars(query.limit(limit + 1)).all()
+    items = tuple(execution_view(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return ExecutionPage(
+        items=items,
+        next_cursor=encode_cursor(items[-1].created_at, items[-1].id) if more else None,
+    )
+
+
+@router.post("/{execution_id}/cancel", status_code=202, responses=responses(404, 409, 422))
+def cancel(execution_id: UUID, caller: Authenticated) -> Execution:
+    """Ask for an execution to end; 409 when it has already ended."""
+    submitting.cancel(execution_id, caller)
+    return _load(execution_id, caller)
+
+
+def _load(execution_id: UUID, caller: Caller) -> Execution:
+    with transaction() as session:
+        return load_execution(session, execution_id, caller.tenant_id)
+
+
+def _aware(name: str, moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise RequestRefusedError(name, "needs a time zone, as in 2026-01-31T12:00:00Z")
+    return moment

@@ -1,0 +1,36 @@
+"""The security profiles that requests may name."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+import security_profiles
+from api.auth import Authenticated
+from api.errors import responses
+from models.security import SecurityProfile, named_profile
+from models.settings import load_settings
+
+router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=responses(401, 503))
+
+
+class OfferedProfile(SecurityProfile):
+    """A profile and whether this server lets requests name it."""
+
+    enabled: bool
+
+
+class ProfileList(BaseModel):
+    """All profiles, the strictest first."""
+
+    items: tuple[OfferedProfile, ...]
+
+
+@router.get("")
+def profiles(_caller: Authenticated) -> ProfileList:
+    """List the profiles and their rules."""
+    allowed = load_settings().allowed_profiles
+    return ProfileList(
+        items=tuple(
+            OfferedProfile(**named_profile(name).model_dump(), enabled=name in allowed)
+            for name in security_profiles.PROFILE_NAMES
+        )
+    )

@@ -1,0 +1,81 @@
+"""Long-polls: thousands of requests wait on one database connection, woken, not polling."""
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy import make_url
+
+from models.settings import Settings
+
+log = structlog.get_logger()
+
+CHANNEL = "agentcore_finished"  # the database notifies it with the id of an ended execution
+MAX_WAITERS = 10_000  # requests that may wait at once; more are answered without waiting
+MAX_RETRY_WAIT = 5  # seconds between two tries to listen again
+
+
+class Waiters:
+    """Events by execution id, set when the database says that it ended."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
+        self._conninfo = url.render_as_string(hide_password=False)
+        self._events: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._count = 0
+
+    @contextmanager
+    def register(self, execution_id: UUID) -> Iterator[asyncio.Event]:
+        """Give an event that is set when the execution ends; register before reading the row."""
+        event = asyncio.Event()
+        if self._count >= MAX_WAITERS:
+            event.set()
+        self._count += 1
+        self._events[execution_id].add(event)
+        try:
+            yield event
+        finally:
+            self._count -= 1
+            self._events[execution_id].discard(event)
+            if not self._events[execution_id]:
+                del self._events[execution_id]
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen while the block runs."""
+        task = asyncio.create_task(self._listen_for_ever())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _listen_for_ever(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listening_failed", error=str(error))
+            # What ended meanwhile was not heard: let everyone look for themselves.
+            self._wake(*list(self._events))
+            await asyncio.sleep(random.uniform(0.1, MAX_RETRY_WAIT))  # noqa: S311 - jitter
+
+    async def _listen(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self._wake(*list(self._events))
+            async for notification in connection.notifies():
+                self._wake(UUID(notification.payload))
+
+    def _wake(self, *execution_ids: UUID) -> None:
+        for execution_id in execution_ids:
+            for event in self._events.get(execution_id, ()):
+                event.set()
