@@ -1,0 +1,144 @@
+"""From the options of `run` to an execution request. Only what was given is sent."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from agentcore_client.calls import validated
+from agentcore_client.cli.run_options import RunOptions
+from agentcore_client.requests import ExecutionRequest, InputFile
+from agentcore_client.types import encoded
+
+STDIN = "-"
+
+
+def build_request(options: RunOptions) -> ExecutionRequest:
+    """Return the request. Raises typer.BadParameter and InvalidArgumentError."""
+    if options.stdin == Path(STDIN) and options.program and options.program[0] == STDIN:
+        raise typer.BadParameter("source and stdin cannot both come from '-'", param_hint="--stdin")
+    fields = {
+        **_program(options),
+        **_choices(options),
+        **_limits(options),
+        "environment": _environment(options),
+        "files": [_input_file(item) for item in options.file or ()],
+        "labels": dict(_pair(item, "--label") for item in options.label or ()),
+    }
+    if options.stdin is not None:
+        fields["stdin"], fields["stdin_encoding"] = encoded(_read(str(options.stdin), "--stdin"))
+    given = {name: value for name, value in fields.items() if value not in (None, [], {})}
+    return validated(ExecutionRequest, given)
+
+
+def _program(options: RunOptions) -> dict[str, Any]:
+    words = list(options.program or ())
+    if options.agent is not None:
+        if options.command:
+            raise typer.BadParameter("cannot go with --agent", param_hint="--command")
+        return {"agent": options.agent, "args": words, "tool": _tool(options)}
+    if options.tool or options.tool_arguments or options.agent_version:
+        raise typer.BadParameter("is needed with --tool and --agent-version", param_hint="--agent")
+    if not words:
+        raise typer.BadParameter(
+            "give a FILE with Python source ('-': from stdin), --command or --agent",
+            param_hint="FILE",
+        )
+    if options.command:
+        return {"command": words}
+    try:
+        source = _read(words[0], "FILE").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(
+            f"{words[0]} is not UTF-8 text; for a program use --command", param_hint="FILE"
+        ) from error
+    return {"source": source, "args": words[1:]}
+
+
+def _tool(options: RunOptions) -> dict[str, Any] | None:
+    if options.tool is None:
+        return None
+    try:
+        arguments = json.loads(options.tool_arguments or "{}")
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"is not valid JSON: {error}", param_hint="--tool-arguments"
+        ) from error
+    return {"name": options.tool, "arguments": arguments}
+
+
+def _choices(options: RunOptions) -> dict[str, Any]:
+    return {
+        "agent_version": options.agent_version,
+        "security_profile": options.profile and options.profile.value,
+        "image": options.image,
+        "allowed_hosts": options.allow_host,
+        "priority": options.priority,
+        "restricted_python": options.restricted_python,
+        "max_attempts": options.max_attempts,
+    }
+
+
+def _limits(options: RunOptions) -> dict[str, Any]:
+    """Set both kinds of limits: the tighter one holds, so that one alone could not loosen."""
+    execution = {
+        "max_execution_time_seconds": options.timeout,
+        "max_memory_mb": options.memory,
+        "max_cpu_percent": None if options.cpu is None else options.cpu * 100,
+        "max_processes": options.processes,
+    }
+    resource = {
+        "max_execution_time_seconds": options.timeout,
+        "max_memory_mb": options.memory,
+        "max_cpu_cores": options.cpu,
+        "network_access": options.network,
+    }
+    return {
+        "execution_limits": {name: value for name, value in execution.items() if value is not None},
+        "resource_limits": {name: value for name, value in resource.items() if value is not None},
+    }
+
+
+def _environment(options: RunOptions) -> dict[str, str]:
+    pairs = [pair for path in options.env_from_file or () for pair in _pairs_of(path)]
+    return dict(pairs + [_pair(item, "--env") for item in options.env or ()])
+
+
+def _pairs_of(path: Path) -> list[tuple[str, str]]:
+    try:
+        text = _read(str(path), "--env-from-file").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{path} is not UTF-8", param_hint="--env-from-file") from error
+    return [
+        _pair(line.removesuffix("\r"), "--env-from-file", f"line {number} of {path}")
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+
+
+def _pair(item: str, option: str, where: str = "it") -> tuple[str, str]:
+    name, separator, value = item.partition("=")
+    if not separator or not name:
+        # The text itself stays out of the message: it may be a secret.
+        raise typer.BadParameter(f"{where} must look like NAME=VALUE", param_hint=option)
+    return name.strip(), value
+
+
+def _input_file(item: str) -> InputFile:
+    local, _, path = item.rpartition(":")
+    if not local or Path(item).is_file():
+        local, path = item, Path(item).name
+    data = _read(local, "--file")
+    content, encoding = encoded(data)
+    return validated(InputFile, {"path": path, "content": content, "encoding": encoding})
+
+
+def _read(name: str, option: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(
+            f"cannot read {name}: {error.strerror or error}", param_hint=option
+        ) from error
