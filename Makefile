@@ -1,0 +1,56 @@
+# Everything runs from .venv, which `bootstrap` makes from the lock file. `make help` lists the rest.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv/bin
+# Tests start servers and containers: more workers than this only make them wait.
+TEST_JOBS ?= 2
+SOURCES := api worker models security_profiles deploy tests client migrations
+COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
+
+.PHONY: help bootstrap prepare demo test check up down status lock secrets sandbox-image
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
+		printf '  make %-13s %s\n' "$${line%%:*}" "$${line##*## }"; done
+
+bootstrap: ## Make or refresh .venv
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "error: $(PYTHON) is missing; install Python 3.11 or newer (Debian: apt-get install python3)"; \
+		exit 1; }
+	@$(PYTHON) -m deploy.bootstrap
+
+prepare: bootstrap ## Bring up the Docker engine and the sandbox image
+	@$(VENV)/python -m deploy.prepare
+
+demo: bootstrap ## See it work, from nothing, in one go
+	@$(VENV)/python -m deploy.demo
+
+test: prepare ## Run all tests
+	@$(VENV)/python -m pytest -n $(TEST_JOBS)
+
+check: bootstrap ## Lint, types, import rules, unit tests, generated files
+	$(VENV)/ruff check $(SOURCES)
+	$(VENV)/ruff format --check $(SOURCES)
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+	$(VENV)/python -m pytest -q tests/unit client/tests
+	$(VENV)/python -m security_profiles render --check
+
+up: bootstrap ## Start the local stack
+	@$(VENV)/python -m deploy.local up
+
+down: bootstrap ## Stop the local stack
+	@$(VENV)/python -m deploy.local down
+
+status: bootstrap ## Show what runs
+	@$(VENV)/python -m deploy.local status
+
+lock: bootstrap ## Resolve the dependencies anew into both lock files
+	$(COMPILE) -o requirements.lock --extra local
+	$(COMPILE) -o requirements-dev.lock --extra local --extra dev
+
+secrets: bootstrap ## Generate what docker-compose.yml needs, once
+	@$(VENV)/python -m deploy.secrets
+
+sandbox-image: prepare ## Build the sandbox image if it is not up to date

@@ -1,0 +1,137 @@
+"""Starts, watches and stops our own processes, which outlive the command that starts them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.errors import ServiceStartError
+from deploy.local.handles import ProcessHandle, stop_all
+from deploy.system import last_line
+
+LOG_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSpec:
+    """One process to run. Secrets belong into `environment`: everybody can read `argv`."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessStatus:
+    """What is known of one process. `state` is running, dead (it should run) or stopped."""
+
+    name: str
+    state: str
+    pid: int | None
+    uptime_seconds: float | None
+    log: str
+
+
+class Supervisor:
+    """Keeps `STATE/run/NAME.json` (who runs) and `STATE/logs/NAME.log` (what it said)."""
+
+    def __init__(self, state: Path, *, cwd: Path) -> None:
+        """Take the state folder and the working folder of the processes."""
+        self._run = state / "run"
+        self._logs = state / "logs"
+        self._cwd = cwd
+        # Held so that a process that a test started is reaped, not left as a zombie.
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def log_of(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self._logs / f"{name}.log"
+
+    def handle_of(self, name: str) -> ProcessHandle | None:
+        """Return the process recorded under `name` if it still runs."""
+        known = ProcessHandle.load(self._record(name))
+        return known if known is not None and known.is_alive() else None
+
+    def start(self, spec: ProcessSpec) -> bool:
+        """Start a process unless it runs; returns whether it was started."""
+        if self.handle_of(spec.name) is not None:
+            return False
+        self._prepare(spec.name)
+        with self.log_of(spec.name).open("ab") as log:
+            child = subprocess.Popen(
+                list(spec.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._cwd,
+                env=dict(spec.environment),
+                start_new_session=True,
+            )
+        self._children[spec.name] = child
+        handle = ProcessHandle.of(child.pid)
+        if handle is None:
+            raise self.failure(spec.name)
+        handle.save(self._record(spec.name))
+        return True
+
+    def run_to_end(self, spec: ProcessSpec, *, timeout: float) -> None:
+        """Run a process that ends by itself; raises `ServiceStartError` unless it succeeds."""
+        self._prepare(spec.name)
+        try:
+            with self.log_of(spec.name).open("ab") as log:
+                done = subprocess.run(
+                    list(spec.argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._cwd,
+                    env=dict(spec.environment),
+                    check=False,
+                    timeout=timeout,
+                )
+        except subprocess.TimeoutExpired as error:
+            raise ServiceStartError(f"{spec.name} did not end in {timeout:.0f} s") from error
+        if done.returncode != 0:
+            raise self.failure(spec.name)
+
+    def stop(self, names: Sequence[str]) -> list[str]:
+        """Stop processes together; returns the names of those that really ran."""
+        running = {name: handle for name in names if (handle := self.handle_of(name)) is not None}
+        stop_all(list(running.values()))
+        for name in names:
+            self._record(name).unlink(missing_ok=True)
+            child = self._children.pop(name, None)
+            if child is not None:
+                child.wait()
+        return list(running)
+
+    def status(self, name: str) -> ProcessStatus:
+        """Return what is known of the process `name`."""
+        handle = self.handle_of(name)
+        state = "dead" if self._record(name).exists() else "stopped"
+        return ProcessStatus(
+            name=name,
+            state="running" if handle else state,
+            pid=handle.pid if handle else None,
+            uptime_seconds=round(handle.age_seconds(), 1) if handle else None,
+            log=str(self.log_of(name)),
+        )
+
+    def failure(self, name: str) -> ServiceStartError:
+        """Return the error that tells of a process that ended, with the last thing it said."""
+        log = self.log_of(name)
+        said = last_line(log.read_text(errors="replace")) if log.exists() else ""
+        return ServiceStartError(f"{name} ended: {said or 'it said nothing'} (log: {log})")
+
+    def _record(self, name: str) -> Path:
+        return self._run / f"{name}.json"
+
+    def _prepare(self, name: str) -> None:
+        for folder in (self._run, self._logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = self.log_of(name)
+        if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        log.touch(mode=0o600)

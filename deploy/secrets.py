@@ -1,0 +1,40 @@
+"""`python -m deploy.secrets`: generates what docker-compose.yml reads from secrets/, once."""
+
+import secrets
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "secrets"
+
+
+def values() -> dict[str, str]:
+    """Return fresh secrets by file name."""
+    owner, app, broker = (secrets.token_urlsafe(32) for _ in range(3))
+    return {
+        "postgres_owner_password": owner,
+        "postgres_app_password": app,
+        "database_owner_url": f"postgresql://agentcore_owner:{owner}@postgres/agentcore",
+        "database_url": f"postgresql://agentcore_app:{app}@postgres/agentcore",
+        "broker_url": f"redis://:{broker}@redis:6379/0",
+        "redis_conf": f"requirepass {broker}\nmaxmemory-policy noeviction\nappendonly yes\n",
+        "flower_password": secrets.token_urlsafe(24),
+    }
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write the files unless they exist; they belong together, so it is all or none."""
+    if folder.exists():
+        print(f"{folder} exists and stays as it is")
+        return
+    unfinished = folder.with_name(folder.name + ".new")
+    # The folder keeps others out; the files must be readable by the containers' users.
+    unfinished.mkdir(mode=0o700, exist_ok=True)
+    for name, value in values().items():
+        file = unfinished / name
+        file.write_text(value, encoding="utf-8")
+        file.chmod(0o444)
+    unfinished.rename(folder)
+    print(f"wrote {folder}")
+
+
+if __name__ == "__main__":
+    main()
