@@ -1,0 +1,348 @@
+"""The REST API as its clients meet it."""
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.harness import ROOT, Api, Stack
+
+
+def _fields(answer: httpx.Response) -> set[str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return {item["field"] for item in answer.json()["errors"]}
+
+
+def test_a_submit_is_accepted_with_its_location(api: Api) -> None:
+    answer = api.post("/v1/executions", json={"source": "pass", "labels": {"team": "a"}})
+    assert answer.status_code == 202
+    execution = answer.json()
+    assert answer.headers["location"] == f"/v1/executions/{execution['id']}"
+    assert execution["labels"] == {"team": "a"}
+    assert api.get(answer.headers["location"]).json()["id"] == execution["id"]
+
+
+def test_the_same_idempotency_key_gives_the_same_execution(api: Api) -> None:
+    headers = {"Idempotency-Key": "once-only"}
+    first = api.post("/v1/executions", json={"source": "print(1)"}, headers=headers)
+    again = api.post("/v1/executions", json={"source": "print(1)"}, headers=headers)
+    other = api.post("/v1/executions", json={"source": "print(2)"}, headers=headers)
+    assert first.json()["id"] == again.json()["id"]
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert other.status_code == 409
+
+
+def test_fifty_parallel_posts_of_one_key_make_one_execution(api: Api) -> None:
+    def post(_: int) -> str:
+        answer = api.post(
+            "/v1/executions", json={"source": "pass"}, headers={"Idempotency-Key": "race"}
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    with ThreadPoolExecutor(50) as pool:
+        assert len(set(pool.map(post, range(50)))) == 1
+
+
+def test_a_key_of_one_tenant_means_nothing_to_another(stack: Stack) -> None:
+    one, two = stack.client("keys-one"), stack.client("keys-two")
+    headers = {"Idempotency-Key": "shared"}
+    first = one.post("/v1/executions", json={"source": "1"}, headers=headers).json()
+    second = two.post("/v1/executions", json={"source": "2"}, headers=headers).json()
+    assert first["id"] != second["id"]
+
+
+def test_one_tenant_never_sees_anothers_rows(stack: Stack) -> None:
+    owner, stranger = stack.client("owner"), stack.client("stranger")
+    execution = owner.run("open('output/secret.txt', 'w').write('secret')")
+    owner.put("/v1/agents/mine", json={"source": "pass"})
+    path = f"/v1/executions/{execution['id']}"
+    for method, target in (
+        ("GET", path),
+        ("POST", f"{path}/cancel"),
+        ("GET", f"{path}/events"),
+        ("GET", f"{path}/artifacts"),
+        ("GET", f"{path}/artifacts/secret.txt"),
+        ("GET", "/v1/agents/mine"),
+        ("DELETE", "/v1/agents/mine"),
+    ):
+        assert stranger.request(method, target).status_code == 404, target
+    assert stranger.get("/v1/executions").json()["items"] == []
+    assert stranger.get("/v1/agents").json()["items"] == []
+    refused = stranger.post("/v1/executions", json={"agent": "mine"})
+    assert _fields(refused) == {"agent"}
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer ac_no", "Basic abc", "Bearer " + "x" * 5000]
+)
+def test_without_a_valid_key_there_is_nothing(stack: Stack, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = httpx.get(f"{stack.url}/v1/executions", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_key_with_another_secret_is_refused_and_a_revoked_one_too(stack: Stack) -> None:
+    client = stack.client("revoking")
+    assert client.get("/v1/profiles").status_code == 200
+    forged = client.key[:-1] + ("A" if client.key[-1] != "A" else "B")
+    answer = client.get("/v1/profiles", headers={"Authorization": f"Bearer {forged}"})
+    assert answer.status_code == 401
+    subprocess.run(
+        [sys.executable, "-m", "api", "keys", "revoke", client.key.split("_")[1]],
+        cwd=ROOT, env=stack.environment, check=True, capture_output=True,
+    )  # fmt: skip
+    assert client.get("/v1/profiles").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "body"),
+        ({"source": "1", "command": ["x"]}, "body"),
+        ({"source": "1", "unknown": 1}, "unknown"),
+        ({"source": "1", "security_profile": "root"}, "security_profile"),
+        ({"source": "1", "security_profile": "privileged"}, "security_profile"),
+        ({"source": "1", "image": "nothing"}, "image"),
+        ({"source": "1", "priority": 10}, "priority"),
+        (
+            {"source": "1", "execution_limits": {"max_memory_mb": 1}},
+            "execution_limits.max_memory_mb",
+        ),
+        (
+            {"source": "1", "execution_limits": {"max_memory_mb": 999_999}},
+            "execution_limits.max_memory_mb",
+        ),
+        (
+            {"source": "1", "resource_limits": {"max_cpu_cores": 64}},
+            "resource_limits.max_cpu_cores",
+        ),
+        ({"source": "1", "max_attempts": 9}, "max_attempts"),
+        ({"source": "1", "allowed_hosts": ["not a host"]}, "allowed_hosts.0"),
+        ({"source": "1", "allowed_hosts": ["example.com"]}, "allowed_hosts"),
+        (
+            {"source": "1", "resource_limits": {"network_access": "full"}},
+            "resource_limits.network_access",
+        ),
+        ({"source": "1", "restricted_python": True}, "restricted_python"),
+        ({"source": "1", "security_profile": "minimal"}, "restricted_python"),
+        ({"source": "\x00"}, "source"),
+        ({"source": "1", "files": [{"path": "../x", "content": ""}]}, "files.0.path"),
+        ({"source": "1", "files": [{"path": "main.py", "content": ""}]}, "files.0"),
+        (
+            {"source": "1", "files": [{"path": "a", "content": "%", "encoding": "base64"}]},
+            "files.0",
+        ),
+        ({"source": "1", "environment": {"A B": "x"}}, "environment.A B.[key]"),
+        ({"agent": "absent"}, "agent"),
+    ],
+)
+def test_bad_input_names_the_field(api: Api, body: dict[str, object], field: str) -> None:
+    answer = api.post("/v1/executions", json=body)
+    assert answer.status_code == 422, answer.text
+    assert _fields(answer) == {field}
+
+
+def test_a_ceiling_is_named_in_the_error(api: Api) -> None:
+    answer = api.post(
+        "/v1/executions", json={"source": "1", "execution_limits": {"max_memory_mb": 4096}}
+    )
+    assert "4096 is above the operator's ceiling of 2048" in answer.json()["detail"]
+
+
+def test_oversized_and_deep_bodies_are_refused(api: Api) -> None:
+    large = api.post("/v1/executions", json={"source": "x" * 13_000_000})
+    assert large.status_code == 413
+    assert large.headers["content-type"] == "application/problem+json"
+    chunked = api.post("/v1/executions", content=iter([b"x" * 1_000_000] * 14))
+    assert chunked.status_code == 413
+    assert chunked.headers["content-type"] == "application/problem+json"
+    for body in (b"[" * 100_000, b'{"a":' * 50_000, b'{"context": {"memory": {"a": ' + b"[" * 900):
+        deep = api.post(
+            "/v1/executions", content=body, headers={"content-type": "application/json"}
+        )
+        assert deep.status_code in (400, 422), deep.text
+    nested: object = 1
+    for _ in range(500):
+        nested = [nested]
+    answer = api.post("/v1/executions", json={"source": "1", "context": {"memory": {"a": nested}}})
+    assert answer.status_code == 422, answer.text
+
+
+def test_lists_page_and_filter(stack: Stack) -> None:
+    api = stack.client("lists")
+    api.put("/v1/agents/lister", json={"source": "pass"})
+    ids = [
+        api.submit(**({"agent": "lister"} if n % 2 else {"source": "1/0"}))["id"] for n in range(5)
+    ]
+    for execution_id in ids:
+        api.outcome(execution_id)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = api.get(
+            "/v1/executions", params={"limit": 2, **({"cursor": cursor} if cursor else {})}
+        )
+        seen += [item["id"] for item in page.json()["items"]]
+        cursor = page.json()["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+
+    def listed(**params: str) -> set[str]:
+        return {item["id"] for item in api.get("/v1/executions", params=params).json()["items"]}
+
+    assert listed(status="failed") == set(ids[0::2])
+    assert listed(agent="lister") == set(ids[1::2])
+    assert listed(security_profile="minimal") == set()
+    third = api.get(f"/v1/executions/{ids[2]}").json()["created_at"]
+    assert listed(created_after=third) == set(ids[3:])
+    assert listed(created_before=third) == set(ids[:2])
+    for params in ({"cursor": "x"}, {"limit": "0"}, {"created_after": "2026-01-01T00:00:00"}):
+        assert api.get("/v1/executions", params=params).status_code == 422
+
+
+def test_agents_are_versioned(stack: Stack) -> None:
+    api = stack.client("agents")
+    first = api.put("/v1/agents/greeter", json={"source": "print('one')"})
+    same = api.put("/v1/agents/greeter", json={"source": "print('one')"})
+    second = api.put("/v1/agents/greeter", json={"source": "print('two')", "description": "d"})
+    assert (first.status_code, same.status_code, second.status_code) == (201, 200, 200)
+    assert [answer.json()["version"] for answer in (first, same, second)] == [1, 1, 2]
+    assert api.run(agent="greeter")["stdout"]["text"] == "two\n"
+    old = api.run(agent="greeter", agent_version=1)
+    assert old["stdout"]["text"] == "one\n"
+    assert (old["agent"], old["agent_version"]) == ("greeter", 1)
+    assert api.get("/v1/agents").json()["items"][0]["description"] == "d"
+    assert api.delete("/v1/agents/greeter").status_code == 204
+    assert api.get("/v1/agents/greeter").status_code == 404
+    assert api.put("/v1/agents/greeter", json={"source": "1"}).json()["version"] == 3
+
+
+def test_a_request_goes_over_the_agents_configuration(stack: Stack) -> None:
+    api = stack.client("merging")
+    api.put(
+        "/v1/agents/base",
+        json={
+            "source": "import os, json; print(os.environ['A'], os.environ['B']);"
+            "print(json.load(open('context.json'))['philosophy'])",
+            "environment": {"A": "agent", "B": "agent"},
+            "philosophy": "multi_agent",
+            "execution_limits": {"max_memory_mb": 100, "max_processes": 5},
+        },
+    )
+    execution = api.run(
+        agent="base",
+        environment={"B": "request"},
+        context={"goal": "test"},
+        execution_limits={"max_processes": 6},
+    )
+    assert execution["stdout"]["text"] == "agent request\nmulti_agent\n"
+    assert execution["limits"]["memory_mb"] == 100
+    assert execution["limits"]["processes"] == 6
+
+
+def test_a_tool_reads_its_arguments_from_stdin(stack: Stack) -> None:
+    api = stack.client("tools")
+    tool = {"name": "add", "source": "import json, sys; print(sum(json.load(sys.stdin)['n']))"}
+    api.put("/v1/agents/calculator", json={"tools": [tool]})
+    execution = api.run(agent="calculator", tool={"name": "add", "arguments": {"n": [1, 2, 39]}})
+    assert execution["stdout"]["text"] == "42\n"
+    for body, field in (
+        ({"agent": "calculator"}, "tool"),
+        ({"agent": "calculator", "tool": {"name": "subtract"}}, "tool.name"),
+    ):
+        assert _fields(api.post("/v1/executions", json=body)) == {field}
+
+
+def test_a_cancelled_queued_execution_never_runs(stack: Stack) -> None:
+    api = stack.client("cancelling")
+    fillers = [api.submit("import time; time.sleep(2)") for _ in range(8)]
+    last = api.submit("print('ran')", priority=0)
+    answer = api.post(f"/v1/executions/{last['id']}/cancel")
+    assert (answer.status_code, answer.json()["status"]) == (202, "cancelled")
+    for filler in fillers:
+        assert api.outcome(filler["id"])["status"] == "succeeded"
+    execution = api.outcome(last["id"])
+    assert (execution["status"], execution["attempt"]) == ("cancelled", 0)
+
+
+def test_profiles_are_listed_with_their_rules(api: Api) -> None:
+    profiles = {item["profile_name"]: item for item in api.get("/v1/profiles").json()["items"]}
+    assert list(profiles) == ["minimal", "standard", "privileged"]
+    assert profiles["standard"]["enabled"] is True
+    assert profiles["privileged"]["enabled"] is False
+    assert profiles["minimal"]["allowed_capabilities"] == []
+
+
+def test_health_readiness_and_metrics_need_no_key(stack: Stack) -> None:
+    stack.wait_ready()
+    assert httpx.get(f"{stack.url}/health").json() == {"status": "ok"}
+    ready = httpx.get(f"{stack.url}/health/ready").json()
+    assert ready["ready"] is True
+    assert ready["database"] == ready["broker"] == "ok"
+    metrics = httpx.get(f"{stack.url}/metrics").text
+    assert 'agentcore_executions{status="queued"}' in metrics
+    assert 'route="/health/ready"' in metrics
+
+
+def test_a_waiting_request_is_woken_by_the_end(api: Api) -> None:
+    accepted = api.submit("import time; time.sleep(1)")
+    started = time.monotonic()
+    execution = api.get(f"/v1/executions/{accepted['id']}", params={"wait": 30}).json()
+    assert execution["status"] == "succeeded"
+    assert time.monotonic() - started < 10
+    assert api.get(f"/v1/executions/{accepted['id']}", params={"wait": 61}).status_code == 422
+
+
+def test_a_thousand_waiting_clients_do_not_hold_up_a_submit(stack: Stack) -> None:
+    api = stack.client("crowd")
+    sleeper = api.submit("import time; time.sleep(100)",
+                         execution_limits={"max_execution_time_seconds": 120})  # fmt: skip
+    api.wait_started(sleeper["id"])
+
+    async def crowd() -> list[float]:
+        limits = httpx.Limits(max_connections=1100)
+        async with httpx.AsyncClient(
+            base_url=stack.url, headers=dict(api.headers), limits=limits, timeout=120
+        ) as client:
+            path = f"/v1/executions/{sleeper['id']}"
+            waiting = [
+                asyncio.create_task(client.get(path, params={"wait": 60})) for _ in range(1000)
+            ]
+            # All are waiting once the last of them has been let in.
+            await asyncio.sleep(5)
+            assert not any(task.done() for task in waiting)
+            times = []
+            for _ in range(20):
+                started = time.monotonic()
+                answer = await client.post("/v1/executions", json={"source": "pass"})
+                times.append(time.monotonic() - started)
+                assert answer.status_code == 202
+            await client.post(f"{path}/cancel")
+            answers = await asyncio.gather(*waiting)
+            assert {answer.json()["status"] for answer in answers} == {"cancelled"}
+            return times
+
+    # Not a benchmark: a submit that queued behind the crowd would take many seconds.
+    assert statistics.median(asyncio.run(crowd())) < 2
+
+
+def test_the_api_process_never_loads_the_container_engine() -> None:
+    check = (
+        "import os, sys\n"
+        "os.environ.update(AGENTCORE_DATABASE_URL='postgresql://x', AGENTCORE_BROKER_URL='redis://x')\n"
+        "import api.app; api.app.create_app()\n"
+        "print([name for name in sys.modules if name == 'docker' or name.startswith('worker.s')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "['worker.submit']"

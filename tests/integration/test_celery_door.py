@@ -1,0 +1,106 @@
+"""`agentcore.run`: another service sends a task and gets the result."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+
+from tests.harness import ROOT, Api, Stack
+
+
+@pytest.fixture(scope="module")
+def service(stack: Stack) -> Iterator[Celery]:
+    """Another service's Celery application: it knows the broker and nothing of our code."""
+    stack.new_key("celery-tenant")
+    url = stack.environment["AGENTCORE_BROKER_URL"]
+    app = Celery("another-service", broker=url, backend=url)
+    yield app
+    app.close()
+
+
+def _send(service: Celery, request: object, tenant: str = "celery-tenant", **options: object):  # type: ignore[no-untyped-def]
+    return service.send_task(
+        "agentcore.run",
+        args=[request],
+        kwargs={"tenant": tenant},
+        queue="agentcore.control",
+        **options,
+    )
+
+
+def test_run_returns_the_result_as_a_dict(stack: Stack, service: Celery) -> None:
+    task = _send(service, {"source": "print('from celery')"})
+    result = task.get(timeout=30)
+    assert result["id"] == task.id
+    assert result["status"] == "succeeded"
+    assert result["stdout"]["text"] == "from celery\n"
+    # The same id over REST, for the same tenant.
+    assert stack.client("celery-tenant").get(f"/v1/executions/{task.id}").status_code == 200
+
+
+def test_a_failed_program_is_a_result_not_an_exception(service: Celery) -> None:
+    result = _send(service, {"source": "1/0"}).get(timeout=30)
+    assert (result["status"], result["reason"]) == ("failed", "exit_nonzero")
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"source": "1", "image": "nothing"}, "image: not in the catalogue"),
+        ({"source": "1", "priority": 99}, "priority: Input should be less than or equal to 9"),
+        ({}, "give exactly one of source, command and agent"),
+        ("not an object", "request: "),
+    ],
+)
+def test_a_refused_request_raises_at_the_caller(
+    service: Celery, request_: object, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        _send(service, request_).get(timeout=30)
+
+
+def test_an_unknown_tenant_is_refused(service: Celery) -> None:
+    with pytest.raises(ValueError, match="no tenant 'nobody'"):
+        _send(service, {"source": "1"}, tenant="nobody").get(timeout=30)
+
+
+def test_a_message_that_comes_twice_runs_once(stack: Stack, service: Celery) -> None:
+    task_id = str(uuid.uuid4())
+    first = _send(service, {"source": "print('once')"}, task_id=task_id)
+    second = _send(service, {"source": "print('once')"}, task_id=task_id)
+    assert first.get(timeout=30) == second.get(timeout=30)
+    execution = stack.client("celery-tenant").outcome(task_id)
+    assert execution["attempt"] == 1
+
+
+def test_a_duplicate_execute_message_finds_nothing_to_claim(
+    stack: Stack, service: Celery, api: Api
+) -> None:
+    execution = api.run("print('one start')")
+    service.send_task("agentcore.execute", args=[execution["id"]], queue="agentcore")
+    # A later execution passed through the same queue: the duplicate has been handled.
+    api.run("pass")
+    again = api.get(f"/v1/executions/{execution['id']}").json()
+    assert again == execution
+
+
+def test_the_execute_message_carries_the_id_alone(stack: Stack, service: Celery) -> None:
+    code = (
+        "from worker import app as worker_app\n"
+        "import uuid\n"
+        "sent = []\n"
+        "worker_app.app.send_task = lambda *a, **k: sent.append((a, k))\n"
+        "i = uuid.uuid4()\n"
+        "assert worker_app.send_execute(i, 9)\n"
+        "(args, kwargs), = sent\n"
+        "print(kwargs['args'] == [str(i)] and kwargs['task_id'] == str(i), kwargs['priority'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env=stack.environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    # On the Redis transport 0 is the most urgent.
+    assert done.stdout.split() == ["True", "0"]
