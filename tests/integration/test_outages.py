@@ -110,8 +110,7 @@ def test_without_the_database_submits_are_refused_and_running_work_is_recorded(
     answer = api.post("/v1/executions", json={"source": "pass"})
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert _readiness(own_stack)["code"] == 503
-    time.sleep(0.5)
+    wait_until(lambda: _readiness(own_stack)["code"] == 503, 10, "readiness")
     own_services.postgres.start()
     execution = api.outcome(running["id"])
     assert (execution["status"], execution["stdout"]["text"]) == ("succeeded", "recorded\n")

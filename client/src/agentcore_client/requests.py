@@ -76,7 +76,7 @@ class ToolDefinition(Request):
     name: Name
     description: Text = Field("", max_length=4096)
     parameters: dict[str, JsonValue] = Field(
-        default_factory=dict, max_length=64, description="JSON Schema of the arguments"
+        default_factory=dict, max_length=256, description="JSON Schema of the arguments"
     )
     source: Text = Field(min_length=1, max_length=MAX_SOURCE_CHARS)
 
