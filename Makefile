@@ -26,7 +26,8 @@ prepare: bootstrap ## Bring up the Docker engine and the sandbox image
 demo: bootstrap ## See it work, from nothing, in one go
 	@$(VENV)/python -m deploy.demo
 
-test: prepare ## Run all tests
+test: bootstrap ## Run all tests
+	@$(VENV)/python -m deploy.prepare --tests
 	@$(VENV)/python -m pytest -n $(TEST_JOBS)
 
 check: bootstrap ## Lint, types, import rules, unit tests, generated files

@@ -1,18 +1,24 @@
 """What the tests and the stack need from this machine: `python -m deploy.prepare`.
 
-An answering Docker engine and an up-to-date sandbox image.
+An answering Docker engine and an up-to-date sandbox image; with `--tests`, also the parser that
+the AppArmor texts are checked with.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import shutil
 import sys
 from pathlib import Path
 
 from deploy.engine import ensure_engine
 from deploy.entry import run_main
+from deploy.errors import SystemPackageError
 from deploy.images import ensure_sandbox_image
 from deploy.local.stack import LocalStack
 from deploy.progress import step
+from deploy.system import apt_install
 
 
 def prepare(state: Path) -> None:
@@ -23,9 +29,25 @@ def prepare(state: Path) -> None:
         ensure_sandbox_image(say)
 
 
+def install_test_tools() -> None:
+    """Install what only tests need; where that cannot be, those tests say so and are skipped."""
+    if shutil.which("apparmor_parser", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+        return
+    with step("Tools for tests") as say:
+        try:
+            apt_install("apparmor", why="its parser checks our profiles", say=say)
+        except SystemPackageError as error:
+            say(f"skipped: {error}")
+
+
 def main() -> int:
     """Prepare this machine; returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.prepare", description=__doc__)
+    parser.add_argument("--tests", action="store_true", help="also what only the tests need")
+    arguments = parser.parse_args()
     prepare(LocalStack().state)
+    if arguments.tests:
+        install_test_tools()
     return 0
 
 
