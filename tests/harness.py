@@ -75,14 +75,19 @@ class Stack:
             cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=60,
         )  # fmt: skip
 
-    def start(self, *names: str) -> None:
-        """Start the named processes: api, or a command of `python -m worker`."""
+    def start(self, *names: str, **settings: str) -> None:
+        """Start the named processes: api, or a command of `python -m worker`.
+
+        `settings` go over the stack's own for these processes.
+        """
+        own = {f"AGENTCORE_{name.upper()}": value for name, value in settings.items()}
         for name in names:
             module = ["api", "serve"] if name == "api" else ["worker", name.split("-")[0]]
             with (self.directory / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", *module],
-                    cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+                    cwd=ROOT, env=self.environment | own, stdout=log, stderr=log,
+                    start_new_session=True,
                 )  # fmt: skip
 
     def stop(self, *names: str) -> None:

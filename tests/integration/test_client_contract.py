@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import agentcore_client.responses as received
+import httpx
 import pytest
 from agentcore_client import AgentConfig, ExecutionRequest, schema_of_request
 
 from models import agent, execution, limits, security, status
+from tests.harness import Stack
 
 WORDING = ("title", "description")
 
@@ -146,3 +148,26 @@ def test_what_the_client_sends_the_server_takes_as_given() -> None:
     assert body == request
     assert taken.model_fields_set == set(request)
     assert taken.resource_limits.model_fields_set == {"max_memory_mb"}
+
+
+def test_the_served_description_has_the_same_request(stack: Stack) -> None:
+    served = httpx.get(f"{stack.url}/openapi.json").json()["components"]["schemas"]
+    schemas = {name.removesuffix("-Input"): schema for name, schema in served.items()}
+    ours = rules_of(schema_of_request())
+    nested = {place.split(".")[0].split(" ")[0] for place in ours} - {""}
+    wanted = {name: schemas[name] for name in nested}
+    theirs = rules_of(schemas["ExecutionRequest"] | {"$defs": wanted})
+    assert without_null_defaults(ours) == without_null_defaults(theirs)
+
+
+def without_null_defaults(schema: Any) -> Any:
+    """Return a schema as the served one is written: a default of null is left out."""
+    if isinstance(schema, list):
+        return [without_null_defaults(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: without_null_defaults(value)
+        for name, value in schema.items()
+        if (name, value) != ("default", None)
+    }

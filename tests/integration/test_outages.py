@@ -147,6 +147,37 @@ def test_a_killed_worker_leaves_no_container_and_one_outcome(
     wait_until(lambda: not _containers(engine, own_stack), 20, "leftovers to be removed")
 
 
+def test_a_worker_with_lower_ceilings_rejects_what_the_api_accepted(own_stack: Stack) -> None:
+    own_stack.start("api", "control", "beat")
+    own_stack.start("run", ceiling_memory_mb="64")
+    own_stack.wait_ready()
+    execution = own_stack.client("modest").run("pass", execution_limits={"max_memory_mb": 128})
+    assert (execution["status"], execution["reason"]) == ("rejected", "policy_violation")
+    assert "above the operator's ceiling of 64" in execution["message"]
+    assert execution["started_at"] is None
+
+
+def test_an_execution_that_never_gets_a_sandbox_is_given_up(own_stack: Stack) -> None:
+    own_stack.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
+    own_stack.environment["AGENTCORE_MAX_CLAIMS"] = "2"
+    own_stack.start("api", "run", "control", "beat")
+    wait_until(lambda: "ready" in own_stack.log("run"), 30, "the worker")
+    wait_until(lambda: "Uvicorn running" in own_stack.log("api"), 30, "the API")
+    execution = own_stack.client("hopeless").run("pass")
+    assert (execution["status"], execution["reason"]) == ("lost", "sandbox_unavailable")
+    assert execution["attempt"] == 2
+
+
+def test_a_sandbox_that_is_killed_from_outside_is_an_outcome(
+    stack: Stack, api: Api, engine: docker.DockerClient
+) -> None:
+    accepted = api.submit("import time; time.sleep(60)")
+    api.wait_started(accepted["id"])
+    engine.containers.get(f"agentcore-{accepted['id']}-1").kill()
+    execution = api.outcome(accepted["id"])
+    assert (execution["status"], execution["reason"]) == ("failed", "sandbox_error")
+
+
 def test_a_cancel_that_no_worker_hears_is_found_by_the_heartbeat(stack: Stack, api: Api) -> None:
     accepted = api.submit("import time; time.sleep(60)")
     api.wait_started(accepted["id"])

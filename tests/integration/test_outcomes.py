@@ -77,6 +77,8 @@ def test_the_time_limit_ends_the_program_and_keeps_its_output(api: Api) -> None:
     assert execution["stdout"]["text"] == "begun\n"
     assert [item["path"] for item in execution["artifacts"]] == ["partial.txt"]
     assert 1 <= execution["usage"]["wall_seconds"] < 2
+    # It span all the time, on half a core as the default limit says.
+    assert execution["usage"]["cpu_seconds"] < 0.8 * execution["usage"]["wall_seconds"]
 
 
 def test_a_running_program_is_cancelled_with_its_output_kept(api: Api) -> None:

@@ -1,0 +1,45 @@
+"""Flower shows executions under their own ids, to those with its password, and no code."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.harness import Api, Stack, free_port, wait_until
+
+PASSWORD = "generated-for-this-test"
+
+
+@pytest.fixture(scope="module")
+def flower(stack: Stack) -> Iterator[str]:
+    port = free_port()
+    stack.start("flower", flower_port=str(port), flower_user="viewer", flower_password=PASSWORD)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/healthcheck").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    wait_until(answers, 30, "Flower")
+    yield url
+    stack.stop("flower")
+
+
+def test_without_the_password_there_is_nothing(flower: str) -> None:
+    assert httpx.get(f"{flower}/api/tasks").status_code == 401
+    assert httpx.get(f"{flower}/api/tasks", auth=("viewer", "wrong")).status_code == 401
+
+
+def test_a_finished_execution_is_shown_under_its_id_without_its_code(flower: str, api: Api) -> None:
+    # Flower sees what happens from its start on; ask until one execution was early enough.
+    def task() -> dict[str, object] | None:
+        execution = api.run("print('visible-nowhere')")
+        tasks = httpx.get(f"{flower}/api/tasks", auth=("viewer", PASSWORD)).json()
+        return tasks.get(execution["id"])
+
+    shown = wait_until(task, 30, "the task in Flower")
+    assert shown["name"] == "agentcore.execute"
+    everything = httpx.get(f"{flower}/api/tasks", auth=("viewer", PASSWORD)).text
+    assert "visible-nowhere" not in everything
