@@ -1,0 +1,184 @@
+"""The executor on the real database, with a fake in place of the container."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+
+from deploy.local.services import Services
+from models import session as sessions
+from models.sandbox import Outcome
+from models.settings import Settings
+from models.status import Status
+from tests.harness import Stack, wait_until
+from worker import claims
+from worker.execution import Executor
+from worker.housekeeping import Housekeeping
+from worker.sandbox.errors import EngineUnavailableError, SandboxStartError
+from worker.sandbox.fake import FakeBackend
+
+SUCCESS = Outcome(status=Status.SUCCEEDED, exit_code=0)
+Row = dict[str, object]
+
+
+@pytest.fixture
+def settings(stack: Stack) -> Settings:
+    return Settings(
+        database_url=stack.environment["AGENTCORE_DATABASE_URL"],
+        broker_url="redis://unused",
+        lease_seconds=2,
+        heartbeat_seconds=0.2,
+        max_claims=3,
+    )
+
+
+@pytest.fixture
+def query(
+    settings: Settings, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Row]]:
+    """Runs a statement; also points this process's sessions at the stack's database."""
+    engine = create_engine(settings.database_url.get_secret_value())
+    monkeypatch.setattr(sessions, "_sessions", lambda: sessionmaker(engine, expire_on_commit=False))
+
+    def run(statement: str, **values: object) -> Row:
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return dict(result.mappings().first() or {}) if result.returns_rows else {}
+
+    yield run
+    engine.dispose()
+
+
+@pytest.fixture
+def new_execution(query: Callable[..., Row]) -> Callable[..., uuid.UUID]:
+    def make(max_attempts: int = 1) -> uuid.UUID:
+        query("INSERT INTO tenants (name) VALUES ('executor-tests') ON CONFLICT DO NOTHING")
+        execution_id = uuid.uuid4()
+        # Unheard for a day: the stack's own sweep must not send it to the stack's worker.
+        query(
+            """INSERT INTO executions (id, tenant_id, request_hash, request, security_profile,
+               image, network_access, limits, labels, priority, max_attempts, next_send_at)
+               SELECT :id, id, '\\x00', '{"source": "x"}', 'standard', 'python', 'none', '{}', '{}',
+               4, :attempts, now() + interval '1 day' FROM tenants WHERE name = 'executor-tests'""",
+            id=execution_id,
+            attempts=max_attempts,
+        )
+        return execution_id
+
+    return make
+
+
+@pytest.fixture
+def row(query: Callable[..., Row]) -> Callable[[uuid.UUID], Row]:
+    return lambda execution_id: query("SELECT * FROM executions WHERE id = :id", id=execution_id)
+
+
+def _fail(error: Exception) -> Callable[[], None]:
+    def before() -> None:
+        raise error
+
+    return before
+
+
+def test_an_execution_is_claimed_once_by_many_workers(settings, new_execution, row) -> None:  # type: ignore[no-untyped-def]
+    backend = FakeBackend(lambda *_: SUCCESS)
+    executors = [Executor(backend, settings, f"worker-{n}") for n in range(8)]
+    execution_id = new_execution()
+    threads = [threading.Thread(target=item.execute, args=(execution_id,)) for item in executors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(backend.specs) == 1
+    assert (row(execution_id)["status"], row(execution_id)["attempt"]) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize(
+    "error", [EngineUnavailableError("away"), SandboxStartError("no report"), KeyError("ours")]
+)
+def test_a_failure_before_user_code_is_tried_again_until_claims_are_spent(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, error: Exception
+) -> None:
+    executor = Executor(FakeBackend(lambda *_: SUCCESS, before=_fail(error)), settings, "w")
+    execution_id = new_execution()
+    statuses = []
+    for _ in range(3):
+        executor.execute(execution_id)
+        statuses.append(row(execution_id)["status"])
+    assert statuses == ["queued", "queued", "lost"]
+    assert row(execution_id)["reason"] == "sandbox_unavailable"
+    assert row(execution_id)["user_starts"] == 0
+
+
+@pytest.mark.parametrize(("max_attempts", "status"), [(1, "lost"), (2, "queued")])
+def test_a_failure_after_user_code_is_repeated_only_when_allowed(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, max_attempts: int, status: str
+) -> None:
+    def fail(*_: object) -> Outcome:
+        raise EngineUnavailableError("went away")
+
+    execution_id = new_execution(max_attempts)
+    Executor(FakeBackend(fail), settings, "w").execute(execution_id)
+    assert row(execution_id)["status"] == status
+    assert row(execution_id)["user_starts"] == 1
+
+
+def test_an_outcome_of_a_lost_lease_is_dropped(settings, new_execution, row, query) -> None:  # type: ignore[no-untyped-def]
+    execution_id = new_execution()
+
+    def lose(*_: object) -> Outcome:
+        # As the sweep does once the lease has run out, and another worker after it.
+        query("UPDATE executions SET status = 'queued' WHERE id = :id", id=execution_id)
+        assert claims.claim(execution_id, "other", 60) is not None
+        return SUCCESS
+
+    Executor(FakeBackend(lose), settings, "w").execute(execution_id)
+    assert row(execution_id)["status"] == "running"
+    assert (row(execution_id)["lease_owner"], row(execution_id)["attempt"]) == ("other", 2)
+
+
+def test_a_heartbeat_keeps_the_lease_and_a_lost_one_ends_the_program(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, query
+) -> None:
+    execution_id = new_execution()
+    started, ended = threading.Event(), threading.Event()
+
+    def wait(_spec: object, cancelled: threading.Event) -> Outcome:
+        started.set()
+        assert cancelled.wait(20)
+        ended.set()
+        return SUCCESS
+
+    executor = Executor(FakeBackend(wait), settings, "beating")
+    housekeeping = Housekeeping(executor)
+    housekeeping.start()
+    thread = threading.Thread(target=executor.execute, args=(execution_id,))
+    thread.start()
+    try:
+        assert started.wait(10)
+        first = row(execution_id)["lease_expires_at"]
+        wait_until(lambda: row(execution_id)["lease_expires_at"] > first, 10, "a renewal")
+        query("UPDATE executions SET status = 'queued' WHERE id = :id", id=execution_id)
+        assert ended.wait(10)
+    finally:
+        thread.join(20)
+        housekeeping.stop()
+    assert row(execution_id)["status"] == "queued"
+
+
+def test_a_cancel_before_the_start_keeps_user_code_from_running(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, query
+) -> None:
+    execution_id = new_execution()
+
+    def cancel() -> None:
+        query("UPDATE executions SET cancel_requested_at = now() WHERE id = :i", i=execution_id)
+
+    def never(*_: object) -> Outcome:
+        raise AssertionError("user code ran")
+
+    Executor(FakeBackend(never, before=cancel), settings, "w").execute(execution_id)
+    assert (row(execution_id)["status"], row(execution_id)["user_starts"]) == ("cancelled", 0)

@@ -1,0 +1,53 @@
+"""A backend without containers, for tests of what surrounds one."""
+
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+from models.sandbox import Outcome, SandboxConfig
+from models.status import Reason, Status
+from worker.sandbox.backend import BeforeUserCode
+
+# Stands for the program: given the spec and an event that is set on cancel.
+Program = Callable[[SandboxConfig, threading.Event], Outcome]
+
+
+class FakeBackend:
+    """Keeps the contract of `Backend`, with a function in place of the container.
+
+    `before` is called where a container would be started: what it raises fails the start.
+    """
+
+    def __init__(self, program: Program, *, before: Callable[[], None] = lambda: None) -> None:
+        self._program = program
+        self._before = before
+        self._running: dict[UUID, threading.Event] = {}
+        self.specs: list[SandboxConfig] = []
+
+    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+        """Call the function as a sandbox would run the program."""
+        self.specs.append(spec)
+        cancelled = self._running.setdefault(spec.execution_id, threading.Event())
+        try:
+            self._before()
+            before_user_code({"inside": {}, "engine": {}})
+            outcome = self._program(spec, cancelled)
+        finally:
+            del self._running[spec.execution_id]
+        if cancelled.is_set():
+            return Outcome(status=Status.CANCELLED, reason=Reason.CANCEL_REQUESTED)
+        return outcome
+
+    def cancel(self, execution_id: UUID) -> bool:
+        """Set the event of a running function; return whether there was one."""
+        event = self._running.get(execution_id)
+        if event is not None:
+            event.set()
+        return event is not None
+
+    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
+        """Nothing can be left over."""
+        return 0
+
+    def check(self) -> None:
+        """Always able."""
