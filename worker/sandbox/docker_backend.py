@@ -1,12 +1,10 @@
 """Runs sandboxes as containers of a Docker engine."""
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 import docker
@@ -15,24 +13,21 @@ import structlog
 from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from models.sandbox import MAX_ARTIFACT_DEPTH, Outcome, SandboxConfig
-from worker.sandbox import container, isolation, judge
+from models.sandbox import Outcome, SandboxConfig
+from worker.sandbox import container, judge
 from worker.sandbox.backend import BeforeUserCode
 from worker.sandbox.collector import Collector
-from worker.sandbox.connection import Connection, kill_frame
+from worker.sandbox.connection import Connection
+from worker.sandbox.conversation import follow, send_job, verified_isolation
 from worker.sandbox.errors import (
     EngineUnavailableError,
     ImageUnavailableError,
     ProtocolError,
     SandboxStartError,
 )
-from worker.sandbox.guest import protocol
-from worker.sandbox.report import InsideReport, parse
 
 log = structlog.get_logger()
 
-START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
-COLLECT_TIMEOUT = 10  # seconds to stream artifacts after the program ended
 DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
 
 
@@ -159,12 +154,18 @@ class DockerBackend:
             api.start(container_id)
         except APIError as error:
             raise SandboxStartError(f"the container did not start: {error.explanation}") from error
-        in_force = self._verified_isolation(api, container_id, spec, connection)
+        in_force = verified_isolation(spec, connection, lambda: api.inspect_container(container_id))
         before_user_code(in_force)
         collector = Collector(spec)
         try:
-            connection.send(_job(spec), time.monotonic() + START_TIMEOUT)
-            ended_by_us = self._follow(sandbox, connection, collector)
+            send_job(spec, connection)
+            ended_by_us = follow(
+                spec,
+                connection,
+                collector,
+                cancelled=sandbox.cancelled,
+                grace_seconds=self._grace,
+            )
         except ProtocolError as error:
             log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
@@ -172,44 +173,6 @@ class DockerBackend:
         return judge.judge(
             collector, ended_by_us=ended_by_us, engine_saw_oom=engine_saw_oom, isolation=in_force
         )
-
-    def _verified_isolation(
-        self, api: APIClient, container_id: str, spec: SandboxConfig, connection: Connection
-    ) -> dict[str, Any]:
-        frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
-        if frame is None or frame[0] != protocol.REPORT:
-            said = connection.diagnostics.strip()[-500:]
-            raise SandboxStartError(f"the supervisor did not report: {said or 'no output'}")
-        inside = parse(InsideReport, frame[1])
-        in_force = isolation.describe(inside, api.inspect_container(container_id))
-        if weaker := isolation.weaker_than_asked(spec, in_force):
-            raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
-        return in_force
-
-    def _follow(
-        self, sandbox: _Sandbox, connection: Connection, collector: Collector
-    ) -> str | None:
-        """Take frames until the end; return why we ended the program, if we did."""
-        ended_by_us: str | None = None
-        latest = float("inf")  # when our patience with an ended program's report is over
-        # Placing the input files counts for nothing: the clock starts with the program.
-        deadline = time.monotonic() + START_TIMEOUT
-        while collector.exit is None and not connection.ended:
-            frame = connection.next_frame(deadline)
-            now = time.monotonic()
-            if frame is not None:
-                if frame[0] == protocol.STARTED and not collector.started:
-                    deadline = now + sandbox.spec.limits.execution_time_seconds
-                elif ended_by_us is not None:
-                    deadline = min(now + self._grace, latest)
-                collector.take(*frame)
-            if ended_by_us is None and (sandbox.cancelled.is_set() or now >= deadline):
-                ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else judge.TIME_LIMIT
-                deadline, latest = now + self._grace, now + COLLECT_TIMEOUT
-                connection.send(kill_frame(ended_by_us), deadline)
-            elif now >= deadline:
-                break  # it does not even report; the container is removed next
-        return ended_by_us
 
     def _saw_oom(self, api: APIClient, container_id: str) -> bool:
         return bool(api.inspect_container(container_id)["State"].get("OOMKilled"))
@@ -241,25 +204,3 @@ def _engine_errors() -> Iterator[None]:
         yield
     except (requests.exceptions.RequestException, DockerException) as error:
         raise EngineUnavailableError(f"the container engine failed: {error}") from error
-
-
-def _job(spec: SandboxConfig) -> bytes:
-    job = {
-        "argv": spec.argv,
-        "environment": spec.environment,
-        "files": list(spec.files),
-        "file_descriptors": spec.limits.file_descriptors,
-        "timeout_seconds": spec.limits.execution_time_seconds,
-        "max_output_bytes": spec.max_output_bytes,
-        "max_output_total_bytes": spec.max_output_total_bytes,
-        "artifacts": {
-            "count": spec.max_artifacts,
-            "bytes": spec.max_artifact_bytes,
-            "total_bytes": spec.max_artifacts_bytes,
-            "depth": MAX_ARTIFACT_DEPTH,
-        },
-    }
-    contents = [*spec.files.values(), spec.stdin]
-    frames = [protocol.frame(protocol.JOB, json.dumps(job).encode())]
-    frames += [protocol.frame(protocol.DATA, content) for content in contents]
-    return b"".join(frames)

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from worker.sandbox import container
-from worker.sandbox.docker_backend import DockerBackend, _job
+from worker.sandbox.conversation import encode_job
+from worker.sandbox.docker_backend import DockerBackend
 from worker.sandbox.guest import protocol
 
 EXECUTION = "12345678-1234-5678-1234-567812345678"
@@ -71,7 +72,7 @@ def test_an_execution_that_does_not_run_here_cannot_be_cancelled(backend, make_s
 def test_a_job_is_followed_by_its_files_and_stdin(make_spec):
     files = [{"path": "b", "content": "2"}, {"path": "a", "content": "1"}]
     body = {"source": "s", "files": files, "stdin": "in", "environment": {"A": "é"}}
-    (kind, payload), *data = frames(_job(make_spec(body)))
+    (kind, payload), *data = frames(encode_job(make_spec(body)))
     job = json.loads(payload)
     assert kind == protocol.JOB
     assert job["files"] == ["b", "a", "main.py"]
@@ -100,5 +101,5 @@ def test_every_request_that_is_accepted_fits_into_the_guests_frames(make_spec, b
         spec = make_spec(body, ceiling_memory_mb=4096)
     except ValueError:
         return
-    sizes = [len(payload) for _kind, payload in frames(_job(spec))]
+    sizes = [len(payload) for _kind, payload in frames(encode_job(spec))]
     assert max(sizes) <= protocol.MAX_HOST_FRAME

@@ -1,0 +1,94 @@
+"""The talk with one sandbox: its report, the job, frames until the end."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from models.sandbox import MAX_ARTIFACT_DEPTH, SandboxConfig
+from worker.sandbox import isolation, judge
+from worker.sandbox.collector import Collector
+from worker.sandbox.connection import Connection, kill_frame
+from worker.sandbox.errors import SandboxStartError
+from worker.sandbox.guest import protocol
+from worker.sandbox.report import InsideReport, parse
+
+START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
+COLLECT_TIMEOUT = 10  # seconds to stream artifacts after we ended the program
+
+
+def verified_isolation(
+    spec: SandboxConfig, connection: Connection, inspect: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the isolation in force, from inside and from the engine (`inspect`).
+
+    Raises SandboxStartError when it is weaker than asked, or unknown.
+    """
+    frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
+    if frame is None or frame[0] != protocol.REPORT:
+        said = connection.diagnostics.strip()[-500:]
+        raise SandboxStartError(f"the supervisor did not report: {said or 'no output'}")
+    in_force = isolation.describe(parse(InsideReport, frame[1]), inspect())
+    if weaker := isolation.weaker_than_asked(spec, in_force):
+        raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
+    return in_force
+
+
+def send_job(spec: SandboxConfig, connection: Connection) -> None:
+    """Hand the job over. Raises ProtocolError when the sandbox does not take it."""
+    connection.send(encode_job(spec), time.monotonic() + START_TIMEOUT)
+
+
+def follow(
+    spec: SandboxConfig,
+    connection: Connection,
+    collector: Collector,
+    *,
+    cancelled: threading.Event,
+    grace_seconds: float,
+) -> str | None:
+    """Take frames until the end; return why we ended the program, if we did."""
+    ended_by_us: str | None = None
+    latest = float("inf")  # when our patience with an ended program's report is over
+    # Placing the input files counts for nothing: the clock starts with the program.
+    deadline = time.monotonic() + START_TIMEOUT
+    while collector.exit is None and not connection.ended:
+        frame = connection.next_frame(deadline)
+        now = time.monotonic()
+        if frame is not None:
+            if frame[0] == protocol.STARTED and not collector.started:
+                deadline = now + spec.limits.execution_time_seconds
+            elif ended_by_us is not None:
+                deadline = min(now + grace_seconds, latest)
+            collector.take(*frame)
+        if ended_by_us is None and (cancelled.is_set() or now >= deadline):
+            ended_by_us = judge.CANCEL if cancelled.is_set() else judge.TIME_LIMIT
+            deadline, latest = now + grace_seconds, now + COLLECT_TIMEOUT
+            connection.send(kill_frame(ended_by_us), deadline)
+        elif now >= deadline:
+            break  # it does not even report; the container is removed next
+    return ended_by_us
+
+
+def encode_job(spec: SandboxConfig) -> bytes:
+    """Return the job and its input as frames."""
+    job = {
+        "argv": spec.argv,
+        "environment": spec.environment,
+        "files": list(spec.files),
+        "file_descriptors": spec.limits.file_descriptors,
+        "timeout_seconds": spec.limits.execution_time_seconds,
+        "max_output_bytes": spec.max_output_bytes,
+        "max_output_total_bytes": spec.max_output_total_bytes,
+        "artifacts": {
+            "count": spec.max_artifacts,
+            "bytes": spec.max_artifact_bytes,
+            "total_bytes": spec.max_artifacts_bytes,
+            "depth": MAX_ARTIFACT_DEPTH,
+        },
+    }
+    contents = [*spec.files.values(), spec.stdin]
+    frames = [protocol.frame(protocol.JOB, json.dumps(job).encode())]
+    frames += [protocol.frame(protocol.DATA, content) for content in contents]
+    return b"".join(frames)
