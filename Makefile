@@ -52,6 +52,6 @@ lock: bootstrap ## Resolve the dependencies anew into both lock files
 	$(COMPILE) -o requirements-dev.lock --extra local --extra dev
 
 secrets: bootstrap ## Generate what docker-compose.yml needs, once
-	@$(VENV)/python -m deploy.secrets
+	@$(VENV)/python -m deploy.compose_secrets
 
 sandbox-image: prepare ## Build the sandbox image if it is not up to date

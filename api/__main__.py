@@ -11,6 +11,7 @@ from sqlalchemy import select
 from api import keys
 from models.errors import AgentCoreError, SettingsError
 from models.logs import configure_logging
+from models.process import raise_descriptor_limit
 from models.session import transaction
 from models.settings import load_settings
 from models.tables import ApiKey, Tenant
@@ -27,6 +28,7 @@ def serve() -> None:
     """Serve the API on AGENTCORE_API_HOST and AGENTCORE_API_PORT (127.0.0.1:8002)."""
     settings = load_settings()
     configure_logging(settings)
+    raise_descriptor_limit()
     uvicorn.run(
         "api.app:create_app",
         factory=True,

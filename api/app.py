@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from api import errors
+from api.auth import DOCUMENTED
+from api.guard import Guard
 from api.middleware import RequestContext
 from api.routes import agents, executions, health, profiles, records
 from api.waiters import Waiters
@@ -39,15 +40,18 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
     )
     errors.install(app)
-    for module in (executions, records, agents, profiles, health):
-        app.include_router(module.router)
+    for module in (executions, records, agents, profiles):
+        app.include_router(module.router, dependencies=DOCUMENTED)
+    app.include_router(health.router)
+    # The last one added is the outermost: CORS headers are on every answer, also on refusals.
+    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestContext)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key"],
+            expose_headers=["Location", "Idempotency-Replayed", "X-Request-ID", "Retry-After"],
         )
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
-    app.add_middleware(RequestContext, max_body_bytes=settings.max_body_bytes)
     return app

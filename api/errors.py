@@ -43,10 +43,6 @@ class Problem(BaseModel):
     execution_status: str | None = None
 
 
-class UnauthenticatedError(Exception):
-    """No key, or not one that is in force."""
-
-
 _TITLES = {
     400: "Bad request",
     401: "Unauthenticated",
@@ -103,7 +99,10 @@ def _http(request: Request, error: HTTPException) -> JSONResponse:
     return problem(request, error.status_code, str(error.detail), headers=error.headers)
 
 
-def _unauthenticated(request: Request, _error: UnauthenticatedError) -> JSONResponse:
+def answer_for(request: Request, error: StoreUnavailableError | None) -> JSONResponse:
+    """Return the answer to a caller whom nobody knows (None), or whom nobody can look up."""
+    if error is not None:
+        return _unavailable(request, error)
     return problem(
         request,
         401,
@@ -132,7 +131,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(RequestRefusedError, _refused)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    app.add_exception_handler(UnauthenticatedError, _unauthenticated)  # type: ignore[arg-type]
     app.add_exception_handler(StoreUnavailableError, _unavailable)  # type: ignore[arg-type]
     app.add_exception_handler(AlreadyEndedError, _ended)  # type: ignore[arg-type]
     app.add_exception_handler(

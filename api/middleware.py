@@ -6,11 +6,9 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
-from api.errors import problem
 
 log = structlog.get_logger()
 
@@ -20,9 +18,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 class RequestContext:
     """Gives each request an id (the caller's X-Request-ID if it is a sane one)."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -43,19 +40,9 @@ class RequestContext:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._answer(scope, receive, send_with_id)
+                await self._app(scope, receive, send_with_id)
             finally:
                 _record(scope, status, time.monotonic() - started)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = Headers(scope=scope).get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
-            # The limiting middleware below counts what has no length; its own answer to a
-            # declared length would be plain text.
-            detail = f"the body is larger than {self._max_body_bytes} bytes"
-            await problem(Request(scope), 413, detail)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:

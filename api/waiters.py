@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import resource
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 
 CHANNEL = "agentcore_finished"  # the database notifies it with the id of an ended execution
 MAX_WAITERS = 10_000  # requests that may wait at once; more are answered without waiting
+CONNECT_TIMEOUT = 5  # seconds
+PROBE_SECONDS = 15  # between questions whether the connection lives
 MAX_RETRY_WAIT = 5  # seconds between two tries to listen again
 
 
@@ -29,12 +32,14 @@ class Waiters:
         self._conninfo = url.render_as_string(hide_password=False)
         self._events: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._count = 0
+        # Every waiting client holds a descriptor; leave as many for everything else.
+        self._most = min(MAX_WAITERS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
     @contextmanager
     def register(self, execution_id: UUID) -> Iterator[asyncio.Event]:
         """Give an event that is set when the execution ends; register before reading the row."""
         event = asyncio.Event()
-        if self._count >= MAX_WAITERS:
+        if self._count >= self._most:
             event.set()
         self._count += 1
         self._events[execution_id].add(event)
@@ -61,19 +66,26 @@ class Waiters:
         while True:
             try:
                 await self._listen()
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:
+                # Whatever it was, waiting clients depend on this task going on.
                 log.warning("listening_failed", error=str(error))
             # What ended meanwhile was not heard: let everyone look for themselves.
             self._wake(*list(self._events))
             await asyncio.sleep(random.uniform(0.1, MAX_RETRY_WAIT))  # noqa: S311 - jitter
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT
+        )
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self._wake(*list(self._events))
-            async for notification in connection.notifies():
-                self._wake(UUID(notification.payload))
+            while True:
+                async for notification in connection.notifies(timeout=PROBE_SECONDS):
+                    with contextlib.suppress(ValueError):  # anybody may notify, with anything
+                        self._wake(UUID(notification.payload))
+                # A dead connection is silent: only a question shows it.
+                await asyncio.wait_for(connection.execute("SELECT 1"), CONNECT_TIMEOUT)
 
     def _wake(self, *execution_ids: UUID) -> None:
         for execution_id in execution_ids:

@@ -57,7 +57,7 @@ def main() -> int:
     started = time.monotonic()
     stack = LocalStack()
     prepare(stack.state)
-    was_up = all(part.state == "running" for part in stack.status())
+    was_up = any(part.state == "running" for part in stack.status())
     try:
         with step("Local stack") as say:
             stack.up(say)
@@ -181,6 +181,7 @@ def _isolation(isolation: dict[str, Any]) -> Table:
         ("memory limit", f"{int(inside['cgroup']['memory_limit']) // 2**20} MiB, no swap"),
         ("CPU, processes", f"{engine['cpu_cores']} cores, {inside['cgroup']['pids_limit']} pids"),
         ("root file system", inside["mounts"]["/"]),
+        ("not given by this host", "; ".join(isolation["missing"]) or "nothing"),
         ("network interfaces", ", ".join(inside["interfaces"]) or "none"),
     )
     return _table("Isolation in force, read off the sandbox", ("", ""), rows)

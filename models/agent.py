@@ -1,7 +1,7 @@
 """The complete configuration of an agent, and what every runnable thing has in common."""
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from models.types import (
     Name,
     Text,
     WorkspacePath,
+    at_most,
     decode_content,
 )
 
@@ -72,17 +73,25 @@ class Runnable(Contract):
         None, min_length=1, max_length=MAX_SOURCE_CHARS, description="Python source to run"
     )
     command: tuple[Argument, ...] | None = Field(
-        None, min_length=1, max_length=256, description="Program and arguments, without a shell"
+        None,
+        min_length=1,
+        max_length=256,
+        fail_fast=True,
+        description="Program and arguments, without a shell",
     )
-    args: tuple[Argument, ...] = Field((), max_length=256, description="Arguments after the source")
-    environment: dict[EnvironmentName, Argument] = Field(default_factory=dict, max_length=256)
-    files: tuple[InputFile, ...] = Field((), max_length=64)
+    args: tuple[Argument, ...] = Field(
+        (), max_length=256, fail_fast=True, description="Arguments after the source"
+    )
+    environment: Annotated[dict[EnvironmentName, Argument], at_most(256)] = Field(
+        default_factory=dict, max_length=256
+    )
+    files: tuple[InputFile, ...] = Field((), max_length=64, fail_fast=True)
     image: Name = Field("python", description="A name of the operator's image catalogue")
     security_profile: ProfileName = "standard"
     resource_limits: ResourceLimits = Field(default_factory=ResourceLimits)
     execution_limits: ExecutionLimits = Field(default_factory=ExecutionLimits)
     allowed_hosts: tuple[AllowedHost, ...] = Field(
-        (), max_length=100, description="What network_access=restricted may reach"
+        (), max_length=100, fail_fast=True, description="What network_access=restricted may reach"
     )
     restricted_python: bool | None = Field(
         None,
@@ -128,7 +137,7 @@ class AgentConfig(Runnable):
 
     description: Text = Field("", max_length=4096)
     philosophy: AgentPhilosophy = AgentPhilosophy.REACT
-    tools: tuple[ToolDefinition, ...] = Field((), max_length=64)
+    tools: tuple[ToolDefinition, ...] = Field((), max_length=64, fail_fast=True)
 
     @model_validator(mode="after")
     def _check_agent(self) -> Self:

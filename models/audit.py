@@ -17,13 +17,10 @@ from models.tables import AuditEventRow
 
 GENESIS = bytes(32)  # previous hash of the first event
 
-STATUS_CHANGED = "status_changed"  # written by the database itself
-SUBMITTED = "submitted"  # written by the database itself
-CLAIMED = "claimed"
-SANDBOX_STARTED = "sandbox_started"
+# Beside `submitted` and `status_changed`, which only the database itself can write.
+START_FAILED = "start_failed"
 USER_CODE_STARTED = "user_code_started"
 CANCEL_REQUESTED = "cancel_requested"
-ISOLATION_WEAKER = "isolation_weaker"
 
 
 def append(session: Session, execution_id: UUID, kind: str, data: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A request to execute something, and what is told of the execution afterwards."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -10,7 +10,7 @@ from models.limits import EffectiveLimits, NetworkAccess
 from models.security import ProfileName
 from models.state import AgentExecutionState, PhilosophyExecutionContext
 from models.tool import ToolExecutionRequest
-from models.types import Contract, Encoding, Label, LabelName, Name, Text, decode_content
+from models.types import Contract, Encoding, Label, LabelName, Name, Text, at_most, decode_content
 
 MAX_STDIN_BYTES = 2_097_152  # bytes of standard input
 MAX_PRIORITY = 9  # RabbitMQ and the Redis transport both take ten steps
@@ -25,7 +25,9 @@ class ExecutionRequest(Runnable):
     stdin: Text = Field("", max_length=MAX_STDIN_BYTES * 4 // 3 + 4)
     stdin_encoding: Encoding = "utf-8"
     context: PhilosophyExecutionContext | None = None
-    labels: dict[LabelName, Label] = Field(default_factory=dict, max_length=32)
+    labels: Annotated[dict[LabelName, Label], at_most(32)] = Field(
+        default_factory=dict, max_length=32
+    )
     priority: int = Field(4, ge=0, le=MAX_PRIORITY, description="9 runs first")
 
     @model_validator(mode="after")

@@ -71,6 +71,28 @@ def merge_agent(request: ExecutionRequest, agent: AgentConfig | None) -> Resolve
     return _validated(merged)
 
 
+def stored_request(stored: dict[str, Any]) -> ResolvedRequest:
+    """Read a request back from its row. Raises RequestRefusedError when rules have changed."""
+    try:
+        return ResolvedRequest.model_validate(stored)
+    except ValidationError as error:
+        raise RequestRefusedError("request", f"no longer accepted: {_first(error)}") from error
+
+
+def stored_agent(stored: dict[str, Any]) -> AgentConfig:
+    """Read an agent back from its row. Raises RequestRefusedError when rules have changed."""
+    try:
+        return AgentConfig.model_validate(stored)
+    except ValidationError as error:
+        message = f"its stored configuration is no longer accepted: {_first(error)}"
+        raise RequestRefusedError("agent", message) from error
+
+
+def _first(error: ValidationError) -> str:
+    item = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+
+
 def _validated(merged: dict[str, Any]) -> ResolvedRequest:
     try:
         return ResolvedRequest.model_validate(merged)

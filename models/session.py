@@ -27,6 +27,7 @@ def engine() -> Engine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
         pool_pre_ping=True,
+        hide_parameters=True,  # or source, environment and stdin would reach the logs
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC",

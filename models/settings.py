@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = Field(3, ge=0.1, le=60, description="Time between heartbeats")
     sweep_seconds: float = Field(5, ge=0.2, le=300, description="Time between sweeps")
     resend_seconds: float = Field(15, ge=0.2, le=600, description="Queued this long unheard")
-    max_claims: int = Field(20, ge=1, le=1000, description="Claims before giving up")
+    max_failed_starts: int = Field(
+        5, ge=1, le=1000, description="Sandboxes that fail to start before giving up"
+    )
     kill_grace_seconds: float = Field(1, ge=0.1, le=30, description="From asking to killing")
 
     # Container

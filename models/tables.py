@@ -84,7 +84,7 @@ class Agent(Base):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"))
     name: Mapped[str]
     version: Mapped[int]
-    config: Mapped[dict[str, Any]]
+    config: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]
 
@@ -137,6 +137,7 @@ class ExecutionRow(Base):
     reason: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")  # fencing token
     user_starts: Mapped[int] = mapped_column(server_default="0")
+    failed_starts: Mapped[int] = mapped_column(server_default="0")  # not the engine's outages
     lease_owner: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     next_send_at: Mapped[datetime] = mapped_column(server_default=func.now())  # outbox mark
@@ -193,6 +194,9 @@ class AuditEventRow(Base):
     data: Mapped[str]  # JSON as text: the hash is over these very characters
     previous_hash: Mapped[bytes]
     hash: Mapped[bytes]
+
+
+SWEEP_ID = "sweep"  # the row that tells when the sweep last ran
 
 
 class WorkerHeartbeat(Base):

@@ -8,7 +8,16 @@ import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 MAX_PATH_DEPTH = 8  # folders
 MAX_PATH_CHARS = 255  # characters, the limit of one name on Linux file systems
@@ -20,10 +29,20 @@ _HOST = re.compile(rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*\.?(:(?P<port>\d{{1
 _LAST_LABEL_IS_NUMERIC = re.compile(r"(^|\.)(0x[0-9a-f]*|\d+)\.?(:\d+)?$", re.I)
 
 
+MAX_UNKNOWN_FIELDS = 20  # named one by one in an error; more are refused as a whole
+
+
 class Contract(BaseModel):
     """Base of every contract: frozen, and unknown fields are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, data: Any) -> Any:
+        if isinstance(data, dict) and len(data) > len(cls.model_fields) + MAX_UNKNOWN_FIELDS:
+            raise ValueError(f"has {len(data)} fields, far more than there are")
+        return data
 
 
 def _storable(value: str) -> str:
@@ -102,6 +121,17 @@ def _allowed_host(value: str) -> str:
     return value.lower()
 
 
+def at_most(entries: int) -> BeforeValidator:
+    """Refuse an object with more entries before any of them is looked at."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > entries:
+            raise ValueError(f"must have at most {entries} entries")
+        return value
+
+    return BeforeValidator(check)
+
+
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[
     str,
@@ -120,7 +150,9 @@ AllowedHost = Annotated[
 ]
 Json = Annotated[JsonValue, AfterValidator(_bounded_json)]
 # Bounded as a whole, however many names it has.
-JsonObject = Annotated[dict[str, JsonValue], Field(max_length=256), AfterValidator(_bounded_json)]
+JsonObject = Annotated[
+    dict[str, JsonValue], Field(max_length=256), at_most(256), AfterValidator(_bounded_json)
+]
 Encoding = Literal["utf-8", "base64"]
 
 

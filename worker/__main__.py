@@ -9,6 +9,7 @@ from celery import signals
 
 from models.errors import SettingsError
 from models.logs import configure_logging
+from models.process import raise_descriptor_limit
 from models.settings import load_settings
 
 COMMANDS = {
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     configure_logging(settings)
+    raise_descriptor_limit()
     # Ours is set already; this keeps Celery from adding its own handlers.
     signals.setup_logging.connect(lambda **_: None, weak=False)
     start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}

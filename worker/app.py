@@ -42,7 +42,7 @@ def make_app(settings: Settings) -> Celery:
     app.conf.update(
         result_backend=results.get_secret_value() if results else broker,
         result_expires=RESULT_EXPIRES,
-        task_queues=[Queue(name, max_priority=MAX_PRIORITY + 1) for name in (QUEUE, CONTROL_QUEUE)],
+        task_queues=[Queue(QUEUE, max_priority=MAX_PRIORITY + 1), Queue(CONTROL_QUEUE)],
         task_default_queue=QUEUE,
         task_create_missing_queues=False,
         task_routes={RUN: {"queue": CONTROL_QUEUE}, SWEEP: {"queue": CONTROL_QUEUE}},
@@ -83,6 +83,8 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         "queue_order_strategy": "priority",
         "priority_steps": list(range(MAX_PRIORITY + 1)),
         "socket_connect_timeout": BROKER_TIMEOUT,
+        # A broker that hangs must not hold its callers for ever; longer than any blocking read.
+        "socket_timeout": BROKER_TIMEOUT * 5,
     }
 
 

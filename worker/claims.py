@@ -11,17 +11,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Update, func, insert, select, update
+from sqlalchemy import ColumnElement, Update, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
 
 from models import audit
-from models.resolve import ResolvedRequest
 from models.sandbox import Outcome
 from models.session import transaction
 from models.status import Reason, Status
 from models.tables import Artifact, ExecutionRow, WorkerHeartbeat
 
-MAX_BACKOFF = 60  # seconds between attempts to start the same execution
+MAX_WHY = 500  # characters of a reason that are recorded
+MAX_BACKOFF = 30  # seconds between attempts to start the same execution
 
 
 class LeaseLostError(Exception):
@@ -40,7 +41,7 @@ class Claim:
     attempt: int
     max_attempts: int
     user_starts: int
-    request: ResolvedRequest
+    request: dict[str, Any]  # as stored; it is checked again before it runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
                 attempt=ExecutionRow.attempt + 1,
                 lease_owner=worker_id,
                 lease_expires_at=_from_now(lease_seconds),
+                send_count=0,
             )
             .returning(
                 ExecutionRow.attempt,
@@ -78,7 +80,7 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
         attempt=row.attempt,
         max_attempts=row.max_attempts,
         user_starts=row.user_starts,
-        request=ResolvedRequest.model_validate(row.request),
+        request=row.request,
     )
 
 
@@ -134,6 +136,12 @@ def finish(claim: Claim, outcome: Outcome) -> bool:
     """
     truncated = [name for name in ("stdout", "stderr") if getattr(outcome, name).truncated]
     with transaction() as session:
+        held = select(ExecutionRow.id).where(*_fence(claim)).with_for_update()
+        if session.scalar(held) is None:
+            raise LeaseLostError
+        # Before the status: the final audit event covers the artifacts.
+        if outcome.artifacts:
+            session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
         row = session.execute(
             _fenced(claim)
             .values(
@@ -153,11 +161,7 @@ def finish(claim: Claim, outcome: Outcome) -> bool:
                 isolation=outcome.isolation,
             )
             .returning(ExecutionRow.reply_pending)
-        ).first()
-        if row is None:
-            raise LeaseLostError
-        if outcome.artifacts:
-            session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
+        ).one()
         return bool(row.reply_pending)
 
 
@@ -174,25 +178,39 @@ def _artifact_rows(execution_id: UUID, outcome: Outcome) -> list[dict[str, Any]]
     ]
 
 
-def hand_back(claim: Claim, max_claims: int) -> Status:
-    """Queue the execution again after we failed to run it; give up after `max_claims`.
-
-    Returns the new status. Raises LeaseLostError.
-    """
-    wait = min(MAX_BACKOFF, 2 ** min(claim.attempt, 10))
-    spent = claim.attempt >= max_claims
-    values: dict[str, Any] = {"status": Status.QUEUED, "next_send_at": _from_now(wait)}
-    if spent:
-        values = {
-            "status": Status.LOST,
-            "reason": Reason.SANDBOX_UNAVAILABLE,
-            "message": f"no sandbox could be started in {claim.attempt} attempts",
-        }
+def decline(execution_id: UUID, seconds: float) -> None:
+    """Leave a queued execution to others; its message is sent again after `seconds`."""
     with transaction() as session:
-        result = session.execute(_fenced(claim).values(values))
-        if not isinstance(result, CursorResult) or result.rowcount == 0:
+        session.execute(
+            update(ExecutionRow)
+            .where(ExecutionRow.id == execution_id, ExecutionRow.status == Status.QUEUED)
+            .values(next_send_at=_from_now(seconds))
+        )
+
+
+def hand_back(claim: Claim, why: str, *, counts: bool, max_failed_starts: int) -> Status:
+    """Queue the execution again after we failed to run it, with a wait that grows.
+
+    `counts` says whether the failure brings it nearer to being given up; an engine that is away
+    does not. A cancel that came meanwhile ends it. Returns the new status. Raises LeaseLostError.
+    """
+    with transaction() as session:
+        row = session.scalar(select(ExecutionRow).where(*_fence(claim)).with_for_update())
+        if row is None:
             raise LeaseLostError
-    return Status(values["status"])
+        facts = {"attempt": claim.attempt, "why": why[:MAX_WHY]}
+        audit.append(session, claim.execution_id, audit.START_FAILED, facts)
+        row.failed_starts += counts
+        if row.cancel_requested_at is not None:
+            row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
+            row.message = "cancelled before the program started"
+        elif row.failed_starts >= max_failed_starts:
+            row.status, row.reason = Status.LOST, Reason.SANDBOX_UNAVAILABLE
+            row.message = f"no sandbox could be started: {why[:MAX_WHY]}"
+        else:
+            row.status = Status.QUEUED
+            row.next_send_at = _from_now(min(MAX_BACKOFF, 2 ** min(claim.attempt, 10)))
+        return Status(row.status)
 
 
 def is_held(execution_id: UUID, attempt: int) -> bool:
@@ -214,22 +232,30 @@ def report_worker(
     worker_id: str, *, host: str, slots: int, running: int, engine_error: str | None
 ) -> None:
     """Record that this worker lives and whether it can start sandboxes."""
-    values = {"host": host, "slots": slots, "running": running, "engine_error": engine_error}
-    statement = upsert(WorkerHeartbeat).values(worker_id=worker_id, **values)
     with transaction() as session:
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["worker_id"], set_={**values, "heartbeat_at": func.now()}
-            )
+        beat(session, worker_id, host=host, slots=slots, running=running, engine_error=engine_error)
+
+
+def beat(session: Session, worker_id: str, **values: Any) -> None:
+    """Write a heartbeat row in the session's transaction."""
+    statement = upsert(WorkerHeartbeat).values(worker_id=worker_id, **values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["worker_id"], set_={**values, "heartbeat_at": func.now()}
         )
+    )
 
 
-def _fenced(claim: Claim) -> Update:
-    return update(ExecutionRow).where(
+def _fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (
         ExecutionRow.id == claim.execution_id,
         ExecutionRow.attempt == claim.attempt,
         ExecutionRow.status == Status.RUNNING,
     )
+
+
+def _fenced(claim: Claim) -> Update:
+    return update(ExecutionRow).where(*_fence(claim))
 
 
 def _from_now(seconds: float) -> Any:

@@ -9,14 +9,20 @@ from uuid import UUID
 import structlog
 
 from models.errors import RequestRefusedError, StoreUnavailableError
-from models.resolve import resolve
+from models.resolve import resolve, stored_request
 from models.sandbox import Outcome, SandboxConfig, build_spec
 from models.settings import Settings
 from models.status import Reason, Status
 from worker import claims, replies
 from worker.claims import CancelledError, Claim, LeaseLostError
 from worker.sandbox.backend import Backend
-from worker.sandbox.errors import ImageUnavailableError, SandboxError
+from worker.sandbox.errors import (
+    AbandonedError,
+    EngineUnavailableError,
+    ImageUnavailableError,
+    SandboxCancelledError,
+    SandboxError,
+)
 
 log = structlog.get_logger()
 
@@ -31,17 +37,23 @@ class Executor:
         self.backend = backend
         self.settings = settings
         self.worker_id = worker_id
+        # Why sandboxes cannot be started now; set by whoever watches the engine.
+        self.engine_error: str | None = None
         self._lock = threading.Lock()
-        self._running: dict[UUID, int] = {}
+        self._running: dict[UUID, Claim] = {}
 
     @property
-    def running(self) -> dict[UUID, int]:
-        """Executions of this process and their attempts, as of now."""
+    def running(self) -> dict[UUID, Claim]:
+        """What this process runs, as of now."""
         with self._lock:
             return dict(self._running)
 
     def execute(self, execution_id: UUID) -> None:
         """Claim and run one execution; nothing happens when there is nothing to claim."""
+        if self.engine_error is not None:
+            # Leave it to a worker that can, or to later; a claim here would only burn time.
+            claims.decline(execution_id, self.settings.resend_seconds)
+            return
         claim = claims.claim(execution_id, self.worker_id, self.settings.lease_seconds)
         if claim is None:
             log.info("nothing_to_claim", execution=str(execution_id))
@@ -53,7 +65,7 @@ class Executor:
 
     def _own(self, claim: Claim) -> None:
         with self._lock:
-            self._running[claim.execution_id] = claim.attempt
+            self._running[claim.execution_id] = claim
         try:
             self._run(claim)
         except LeaseLostError:
@@ -66,7 +78,9 @@ class Executor:
         user_code = threading.Event()
         try:
             outcome = self._outcome(claim, user_code)
-        except LeaseLostError:
+        except AbandonedError as error:
+            raise LeaseLostError from error
+        except (LeaseLostError, StoreUnavailableError):
             raise
         except Exception as error:
             # Whatever failed, it was ours: the execution must move on, not wait for its lease.
@@ -78,7 +92,7 @@ class Executor:
                 exc_info=error if ours else None,
             )
             if not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts:
-                self._hand_back(claim)
+                self._hand_back(claim, error)
                 return
             outcome = Outcome(
                 status=Status.LOST,
@@ -104,7 +118,7 @@ class Executor:
                 reason=Reason.IMAGE_UNAVAILABLE,
                 message=f"the container engine has no image {error}",
             )
-        except CancelledError:
+        except (CancelledError, SandboxCancelledError):
             return Outcome(
                 status=Status.CANCELLED,
                 reason=Reason.CANCEL_REQUESTED,
@@ -112,13 +126,17 @@ class Executor:
             )
 
     def _spec(self, claim: Claim) -> SandboxConfig:
-        effective = resolve(claim.request, self.settings)
-        return build_spec(
-            claim.execution_id, claim.attempt, claim.request, effective, self.settings
-        )
+        request = stored_request(claim.request)
+        effective = resolve(request, self.settings)
+        return build_spec(claim.execution_id, claim.attempt, request, effective, self.settings)
 
-    def _hand_back(self, claim: Claim) -> None:
-        status = claims.hand_back(claim, self.settings.max_claims)
+    def _hand_back(self, claim: Claim, error: Exception) -> None:
+        status = claims.hand_back(
+            claim,
+            str(error),
+            counts=not isinstance(error, EngineUnavailableError),
+            max_failed_starts=self.settings.max_failed_starts,
+        )
         log.warning("handed_back", status=status)
 
     def _record(self, claim: Claim, outcome: Outcome) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import structlog
 
 from models.errors import StoreUnavailableError
 from worker import claims
+from worker.claims import Claim
 from worker.execution import Executor
 from worker.sandbox.errors import EngineUnavailableError
 
@@ -22,7 +24,7 @@ class Housekeeping:
         self._executor = executor
         self._settings = executor.settings
         self._stop = threading.Event()
-        self._engine_error: str | None = None
+        self._renewed_at = time.monotonic()
         self._threads = [
             threading.Thread(target=self._loop, args=work, name=name, daemon=True)
             for name, work in (
@@ -45,37 +47,54 @@ class Housekeeping:
     def beat(self) -> None:
         """Renew the leases; end what was cancelled or lost; report this worker."""
         running = self._executor.running
-        renewed = claims.renew(self._executor.worker_id, running, self._settings.lease_seconds)
+        try:
+            renewed = claims.renew(self._executor.worker_id, running, self._settings.lease_seconds)
+        except StoreUnavailableError:
+            self._fence_ourselves(running)
+            raise
+        self._renewed_at = time.monotonic()
         held = {item.execution_id: item for item in renewed}
-        for execution_id, attempt in running.items():
+        backend = self._executor.backend
+        for execution_id, claim in running.items():
             lease = held.get(execution_id)
-            if lease is None or lease.attempt != attempt or lease.cancel_requested:
-                self._executor.backend.cancel(execution_id)
+            if lease is None or lease.attempt != claim.attempt:
+                backend.abandon(execution_id, claim.attempt)
+            elif lease.cancel_requested:
+                backend.cancel(execution_id)
         claims.report_worker(
             self._executor.worker_id,
             host=socket.gethostname(),
             slots=self._settings.worker_slots,
             running=len(running),
-            engine_error=self._engine_error,
+            engine_error=self._executor.engine_error,
         )
+
+    def _fence_ourselves(self, running: dict[UUID, Claim]) -> None:
+        """End what another worker may start again while we cannot see the database.
+
+        The sweep, too, lets a lease pass in sight of the database before it expires any, so the
+        second start cannot come before two leases. What may run once only goes on: its outcome
+        still counts if the database was away for everybody.
+        """
+        if time.monotonic() - self._renewed_at > 2 * self._settings.lease_seconds:
+            for execution_id, claim in running.items():
+                if claim.max_attempts > claim.user_starts + 1:
+                    self._executor.backend.abandon(execution_id, claim.attempt)
 
     def tend_containers(self) -> None:
         """Remove leftover containers of this host; notice when the engine is away."""
+        executor = self._executor
         try:
-            self._executor.backend.check()
-            self._executor.backend.sweep(self._keep)
+            executor.backend.check()
+            executor.backend.sweep(claims.is_held)
         except EngineUnavailableError as error:
-            if self._engine_error is None:
+            if executor.engine_error is None:
                 log.error("engine_unavailable", error=str(error), do="start the container engine")
-            self._engine_error = str(error)[:500]
+            executor.engine_error = str(error)[:500]
             return
-        if self._engine_error is not None:
+        if executor.engine_error is not None:
             log.info("engine_available_again")
-        self._engine_error = None
-
-    def _keep(self, execution_id: UUID, attempt: int) -> bool:
-        mine = self._executor.running.get(execution_id) == attempt
-        return mine or claims.is_held(execution_id, attempt)
+        executor.engine_error = None
 
     def _loop(self, work: Callable[[], None], seconds: float) -> None:
         while True:

@@ -3,20 +3,20 @@
 Safe to run in several places at once; one of them does the work, the others return.
 """
 
-from collections.abc import Sequence
+import time
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
-from sqlalchemy import Integer, Row, cast, delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from models.session import transaction
 from models.settings import Settings
 from models.status import Reason, Status
-from models.tables import ExecutionRow, WorkerHeartbeat
+from models.tables import SWEEP_ID, ExecutionRow, WorkerHeartbeat
 from worker import replies
 from worker.app import send_execute
+from worker.claims import beat
 
 log = structlog.get_logger()
 
@@ -26,18 +26,43 @@ FORGET_WORKERS_AFTER = timedelta(days=1)
 SWEEP_LOCK = 0x41435357  # advisory lock number, "ACSW"
 
 
+class Patience:
+    """Lets leases pass once after an outage, so that their owners can renew or record first.
+
+    A lease that ran out while nobody reached the database says nothing about its worker.
+    """
+
+    def __init__(self) -> None:
+        self._seen_since = float("inf")
+        self._last_seen = float("-inf")
+
+    def saw_the_database(self, settings: Settings) -> bool:
+        """Note a successful sweep; return whether leases may be expired."""
+        now = time.monotonic()
+        if now - self._last_seen > max(settings.lease_seconds / 2, 3 * settings.sweep_seconds):
+            self._seen_since = now
+        self._last_seen = now
+        return now - self._seen_since >= settings.lease_seconds
+
+
+_patience = Patience()
+
+
 def sweep(settings: Settings) -> dict[str, int]:
     """Expire leases, send what was never heard, store missing replies; return the counts."""
     with transaction() as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return {}
-        expired = _expire_leases(session, settings)
-        unheard = _take_unheard(session, settings)
+        beat(session, SWEEP_ID, host="", slots=0, running=0, engine_error=None)
+        expired = 0
+        if _patience.saw_the_database(settings):
+            expired = _expire_leases(session, settings)
         _forget_workers(session)
-    for row in unheard:
-        if not send_execute(row.id, row.priority):
-            break
-    return {"expired": expired, "sent": len(unheard), "replies": replies.send_pending()}
+    return {
+        "expired": expired,
+        "sent": _send_unheard(settings),
+        "replies": replies.send_pending(),
+    }
 
 
 def _expire_leases(session: Session, settings: Settings) -> int:
@@ -58,36 +83,33 @@ def _move_on(row: ExecutionRow, settings: Settings) -> None:
     if row.cancel_requested_at is not None:
         row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
         row.message = "cancelled; its worker was lost"
-    elif row.user_starts < row.max_attempts and row.attempt < settings.max_claims:
+    elif row.user_starts < row.max_attempts and row.failed_starts < settings.max_failed_starts:
         row.status, row.next_send_at = Status.QUEUED, func.now()
+        row.failed_starts += 1  # whatever ends its workers is not tried for ever
     else:
         row.status, row.reason = Status.LOST, Reason.WORKER_LOST
         row.message = f"its worker was lost; the program was started {row.user_starts} times"
 
 
-def _take_unheard(session: Session, settings: Settings) -> Sequence[Row[UUID, int]]:
-    """Return what is due to be sent again, each with a longer wait until the next time."""
-    due = (
-        select(ExecutionRow.id)
-        .where(ExecutionRow.status == Status.QUEUED, ExecutionRow.next_send_at <= func.now())
-        .order_by(ExecutionRow.next_send_at)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    doublings = func.least(ExecutionRow.send_count, MAX_RESEND_DOUBLINGS)
-    rows = session.execute(
-        update(ExecutionRow)
-        .where(ExecutionRow.id.in_(due))
-        .values(
-            send_count=ExecutionRow.send_count + 1,
-            next_send_at=func.now()
-            + func.make_interval(0, 0, 0, 0, 0, 0, settings.resend_seconds)
-            * cast(func.power(2, doublings), Integer),
-        )
-        .returning(ExecutionRow.id, ExecutionRow.priority)
-    ).all()
-    return rows
+def _send_unheard(settings: Settings) -> int:
+    """Send what is due again; each waits longer until its next time. Stops at a deaf broker."""
+    sent = 0
+    with transaction() as session:
+        due = session.scalars(
+            select(ExecutionRow)
+            .where(ExecutionRow.status == Status.QUEUED, ExecutionRow.next_send_at <= func.now())
+            .order_by(ExecutionRow.next_send_at)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in due:
+            if not send_execute(row.id, row.priority):
+                break
+            doublings = min(row.send_count, MAX_RESEND_DOUBLINGS)
+            wait = timedelta(seconds=settings.resend_seconds * 2**doublings)
+            row.send_count, row.next_send_at = row.send_count + 1, func.now() + wait
+            sent += 1
+    return sent
 
 
 def _forget_workers(session: Session) -> None:

@@ -18,24 +18,28 @@ log = structlog.get_logger()
 BATCH = 100  # replies stored by one sweep
 
 
-def send(execution_id: UUID) -> None:
-    """Store the reply and clear its mark; the sweep tries again when the broker is away."""
+def send(execution_id: UUID) -> bool:
+    """Store the reply and clear its mark; return whether that worked.
+
+    When the broker is away the sweep tries again.
+    """
     with transaction() as session:
         tenant_id = session.scalar(
             select(ExecutionRow.tenant_id).where(ExecutionRow.id == execution_id)
         )
         if tenant_id is None:
-            return
+            return True
         result = load_execution(session, execution_id, tenant_id).model_dump(mode="json")
     try:
         app.backend.store_result(str(execution_id), result, "SUCCESS")
     except (OperationalError, RedisError, OSError) as error:
         log.warning("reply_not_stored", execution=str(execution_id), error=str(error))
-        return
+        return False
     with transaction() as session:
         session.execute(
             update(ExecutionRow).where(ExecutionRow.id == execution_id).values(reply_pending=False)
         )
+    return True
 
 
 def send_if_ended(execution_id: UUID) -> None:
@@ -47,13 +51,15 @@ def send_if_ended(execution_id: UUID) -> None:
 
 
 def send_pending() -> int:
-    """Store the replies that nobody stored; return how many there were."""
+    """Store the replies that nobody stored; return how many. Stops at a deaf broker."""
     with transaction() as session:
         ids = session.scalars(
             select(ExecutionRow.id)
             .where(ExecutionRow.reply_pending, ExecutionRow.status.in_(TERMINAL))
+            .order_by(ExecutionRow.finished_at)
             .limit(BATCH)
         ).all()
-    for execution_id in ids:
-        send(execution_id)
+    for count, execution_id in enumerate(ids):
+        if not send(execution_id):
+            return count
     return len(ids)

@@ -11,15 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import audit
-from models.agent import AgentConfig
 from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestRefusedError
 from models.execution import ExecutionRequest
-from models.resolve import Effective, ResolvedRequest, merge_agent, resolve
+from models.resolve import Effective, ResolvedRequest, merge_agent, resolve, stored_agent
 from models.session import transaction
 from models.settings import load_settings
 from models.status import Reason, Status
 from models.tables import Agent, ExecutionRow
-from worker.app import send_cancel, send_execute
+from worker import doorbell
 
 
 class AlreadyEndedError(AgentCoreError):
@@ -61,23 +60,36 @@ def submit(
     ConflictError or StoreUnavailableError.
     """
     settings = load_settings()
+    request_hash = _hash(request)
     with transaction() as session:
+        # First: what was accepted is answered again, whatever has changed since.
+        earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
+        if earlier is not None:
+            return earlier
         agent = _find_agent(session, request, caller)
-        merged = merge_agent(request, AgentConfig.model_validate(agent.config) if agent else None)
-        effective = resolve(merged, settings)
-        row = _row(request, merged, effective, caller, agent)
+        merged = merge_agent(request, stored_agent(agent.config) if agent else None)
+        row = _row(request, merged, resolve(merged, settings), caller, agent)
         row |= {
             "id": execution_id or uuid4(),
+            "request_hash": request_hash,
             "idempotency_key": idempotency_key,
             "reply_pending": reply,
             "next_send_at": func.now() + timedelta(seconds=settings.resend_seconds),
         }
         statement = insert(ExecutionRow).values(row).on_conflict_do_nothing()
         new_id = session.scalar(statement.returning(ExecutionRow.id))
-        if new_id is None:
-            return _earlier(session, row, caller)
-    send_execute(new_id, request.priority)
+        if new_id is None:  # somebody was faster
+            earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
+            if earlier is None:
+                raise ConflictError("this id belongs to another execution")
+            return earlier
+    doorbell.ring(new_id, request.priority)
     return Submitted(id=new_id, is_new=True)
+
+
+def _hash(request: ExecutionRequest) -> bytes:
+    asked = request.model_dump(mode="json", exclude_unset=True)
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
 
 
 def _find_agent(session: Session, request: ExecutionRequest, caller: Caller) -> Agent | None:
@@ -108,11 +120,9 @@ def _row(
     caller: Caller,
     agent: Agent | None,
 ) -> dict[str, object]:
-    asked = request.model_dump(mode="json", exclude_unset=True)
     return {
         "tenant_id": caller.tenant_id,
         "api_key_id": caller.api_key_id,
-        "request_hash": hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest(),
         "agent_name": agent.name if agent else None,
         "agent_version": agent.version if agent else None,
         "request": merged.model_dump(mode="json", exclude_unset=True),
@@ -126,16 +136,28 @@ def _row(
     }
 
 
-def _earlier(session: Session, row: dict[str, object], caller: Caller) -> Submitted:
-    """Return the execution that took this idempotency key or id before."""
-    key = row["idempotency_key"]
-    same = ExecutionRow.id == row["id"] if key is None else ExecutionRow.idempotency_key == key
+def _earlier(
+    session: Session,
+    request_hash: bytes,
+    caller: Caller,
+    idempotency_key: str | None,
+    execution_id: UUID | None,
+) -> Submitted | None:
+    """Return the execution that took this idempotency key or id before, if any."""
+    if idempotency_key is not None:
+        same = ExecutionRow.idempotency_key == idempotency_key
+    elif execution_id is not None:
+        same = ExecutionRow.id == execution_id
+    else:
+        return None
     found = session.execute(
         select(ExecutionRow.id, ExecutionRow.request_hash).where(
             ExecutionRow.tenant_id == caller.tenant_id, same
         )
     ).first()
-    if found is None or found.request_hash != row["request_hash"]:
+    if found is None:
+        return None
+    if found.request_hash != request_hash:
         raise ConflictError("this Idempotency-Key was used before for a different request")
     return Submitted(id=found.id, is_new=False)
 
@@ -163,4 +185,4 @@ def cancel(execution_id: UUID, caller: Caller) -> None:
             row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
             row.message = "cancelled before it started"
     if status is Status.RUNNING:
-        send_cancel(execution_id)
+        doorbell.ring_cancel(execution_id)

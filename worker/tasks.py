@@ -1,7 +1,9 @@
 """The Celery tasks: thin, each hands over at once to where the work is."""
 
 import os
+import random
 import socket
+import time
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -13,7 +15,7 @@ from celery.worker.control import control_command
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from models.errors import AgentCoreError
+from models.errors import AgentCoreError, StoreUnavailableError
 from models.execution import ExecutionRequest
 from models.session import transaction
 from models.settings import load_settings
@@ -22,9 +24,11 @@ from worker import janitor, replies
 from worker.app import CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
 from worker.execution import Executor
 from worker.sandbox.docker_backend import DockerBackend
-from worker.submit import Caller, submit
+from worker.submit import Caller, Submitted, submit
 
 log = structlog.get_logger()
+
+STORE_TRIES = 10  # of agentcore.run while the database is away; half a minute or so
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +61,11 @@ def run(self: Task[Any, Any], request: dict[str, Any], tenant: str | None = None
     try:
         task_id = UUID(self.request.id)
         parsed = ExecutionRequest.model_validate(request)
-        submitted = submit(parsed, _tenant_caller(tenant), execution_id=task_id, reply=True)
+        submitted = _submit(parsed, tenant, task_id)
     except ValidationError as error:
         raise ValueError(_summary(error)) from None
+    except StoreUnavailableError as error:
+        raise ValueError(f"unavailable, not refused; send it again: {error}") from None
     except (AgentCoreError, ValueError) as error:
         raise ValueError(str(error)) from None
     if not submitted.is_new:
@@ -80,6 +86,16 @@ def sweep() -> None:
 def cancel(_state: Any, execution_id: str) -> dict[str, bool]:
     """End an execution if it runs in this worker; broadcast to all of them."""
     return {"cancelled": executor().backend.cancel(UUID(execution_id))}
+
+
+def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Submitted:
+    """Submit, outlasting a short outage of the database."""
+    for _ in range(STORE_TRIES - 1):
+        try:
+            return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
+        except StoreUnavailableError:
+            time.sleep(random.uniform(1, 3))  # noqa: S311 - jitter, not a secret
+    return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
 
 
 def _tenant_caller(tenant: str | None) -> Caller:

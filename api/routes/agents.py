@@ -17,7 +17,11 @@ from models.tables import Agent
 from models.types import Name
 from worker.submit import Caller
 
-router = APIRouter(prefix="/v1/agents", tags=["agents"], responses=responses(401, 422, 503))
+router = APIRouter(
+    prefix="/v1/agents",
+    tags=["agents"],
+    responses=responses(401, 422, 503),
+)
 
 MAX_LISTED = 500  # agents of one list
 
@@ -46,6 +50,7 @@ class AgentList(BaseModel):
     """The newest version of every stored agent, by name."""
 
     items: tuple[AgentSummary, ...]
+    next_cursor: str | None = None
 
 
 @router.put(
@@ -83,27 +88,29 @@ def get(name: Name, caller: Authenticated, version: Version = None) -> StoredAge
 
 
 @router.get("")
-def list_agents(caller: Authenticated) -> AgentList:
-    """List the stored agents."""
-    with transaction() as session:
-        rows = session.scalars(
-            select(Agent)
-            .where(Agent.tenant_id == caller.tenant_id, Agent.deleted_at.is_(None))
-            .distinct(Agent.name)
-            .order_by(Agent.name, Agent.version.desc())
-            .limit(MAX_LISTED)
-        ).all()
-    return AgentList(
-        items=tuple(
-            AgentSummary(
-                name=row.name,
-                version=row.version,
-                created_at=row.created_at,
-                description=row.config.get("description", ""),
-            )
-            for row in rows
-        )
+def list_agents(
+    caller: Authenticated,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100,
+    cursor: Annotated[Name | None, Query(description="`next_cursor` of the page before")] = None,
+) -> AgentList:
+    """List the stored agents by name."""
+    # Not whole rows: a configuration may be megabytes.
+    columns = (Agent.name, Agent.version, Agent.created_at, Agent.config["description"].astext)
+    query = (
+        select(*columns)
+        .where(Agent.tenant_id == caller.tenant_id, Agent.deleted_at.is_(None))
+        .distinct(Agent.name)
+        .order_by(Agent.name, Agent.version.desc())
     )
+    if cursor is not None:
+        query = query.where(Agent.name > cursor)
+    with transaction() as session:
+        rows = session.execute(query.limit(limit + 1)).all()
+    items = tuple(
+        AgentSummary(name=name, version=version, created_at=created_at, description=text or "")
+        for name, version, created_at, text in rows[:limit]
+    )
+    return AgentList(items=items, next_cursor=items[-1].name if len(rows) > limit else None)
 
 
 @router.delete("/{name}", status_code=204, responses=responses(404))

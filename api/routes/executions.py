@@ -25,7 +25,11 @@ from models.views import execution_view, load_execution
 from worker import submit as submitting
 from worker.submit import Caller
 
-router = APIRouter(prefix="/v1/executions", tags=["executions"], responses=responses(401, 503))
+router = APIRouter(
+    prefix="/v1/executions",
+    tags=["executions"],
+    responses=responses(401, 503),
+)
 
 MAX_PAGE = 200  # executions of one page
 EXAMPLES: dict[str, Any] = {

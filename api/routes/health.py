@@ -13,7 +13,7 @@ from api import metrics
 from models.errors import StoreUnavailableError
 from models.session import transaction
 from models.settings import load_settings
-from models.tables import WorkerHeartbeat
+from models.tables import SWEEP_ID, WorkerHeartbeat
 from worker.app import BROKER_TIMEOUT
 from worker.app import app as celery
 
@@ -36,10 +36,31 @@ class Readiness(BaseModel):
     database: str
     broker: str
     workers: str
+    sweep: str
 
 
-_lock = threading.Lock()
-_cached: tuple[float, Readiness] | None = None
+class _Cache:
+    """The last readiness; one thread checks, and all others are answered with what is known."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._checked_at = float("-inf")
+        self._last: Readiness | None = None
+
+    def get(self) -> Readiness:
+        stale = time.monotonic() - self._checked_at > CACHE_SECONDS
+        # Nobody queues for a check but at the very start, when there is nothing to tell.
+        if stale and self._lock.acquire(blocking=self._last is None):
+            try:
+                self._last = _check()
+                self._checked_at = time.monotonic()
+            finally:
+                self._lock.release()
+        assert self._last is not None  # noqa: S101 - set above, or by the thread that was faster
+        return self._last
+
+
+_cache = _Cache()
 
 
 @router.get("/health")
@@ -51,11 +72,7 @@ async def health() -> Alive:
 @router.get("/health/ready", responses={503: {"model": Readiness, "description": "Not ready"}})
 def ready(response: Response) -> Readiness:
     """Check database, broker and whether a worker lives that can start sandboxes."""
-    global _cached  # noqa: PLW0603 - one small cache for the process
-    with _lock:
-        if _cached is None or time.monotonic() - _cached[0] > CACHE_SECONDS:
-            _cached = (time.monotonic(), _check())
-        readiness = _cached[1]
+    readiness = _cache.get()
     response.status_code = 200 if readiness.ready else 503
     return readiness
 
@@ -69,30 +86,39 @@ def prometheus() -> Response:
 
 
 def _check() -> Readiness:
-    database, workers = _database_and_workers()
+    database, workers, sweep = _database_workers_sweep()
     broker = _broker()
-    parts = (database, broker, workers)
+    parts = (database, broker, workers, sweep)
     return Readiness(
         ready=all(part.startswith("ok") for part in parts),
         database=database,
         broker=broker,
         workers=workers,
+        sweep=sweep,
     )
 
 
-def _database_and_workers() -> tuple[str, str]:
+def _database_workers_sweep() -> tuple[str, str, str]:
     settings = load_settings()
+    age = func.extract("epoch", func.now() - WorkerHeartbeat.heartbeat_at)
     try:
         with transaction() as session:
-            oldest = func.now() - func.make_interval(
-                0, 0, 0, 0, 0, 0, MISSED_HEARTBEATS * settings.heartbeat_seconds
-            )
-            errors = session.scalars(
-                select(WorkerHeartbeat.engine_error).where(WorkerHeartbeat.heartbeat_at > oldest)
+            rows = session.execute(
+                select(WorkerHeartbeat.worker_id, WorkerHeartbeat.engine_error, age)
             ).all()
     except StoreUnavailableError as error:
-        return str(error), "unknown without the database"
-    return "ok", _workers(list(errors))
+        return str(error), "unknown without the database", "unknown without the database"
+    missed = MISSED_HEARTBEATS * settings.heartbeat_seconds
+    errors = [error for name, error, old in rows if name != SWEEP_ID and old < missed]
+    missed = MISSED_HEARTBEATS * settings.sweep_seconds
+    swept = any(name == SWEEP_ID and old < missed for name, _, old in rows)
+    return "ok", _workers(errors), "ok" if swept else _NO_SWEEP
+
+
+_NO_SWEEP = (
+    "nothing sweeps: start 'python -m worker control' and 'python -m worker beat'; "
+    "without them nothing lost is found"
+)
 
 
 def _workers(errors: list[str | None]) -> str:

@@ -128,6 +128,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("send_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failed_starts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("reply_pending", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column(
             "created_at",

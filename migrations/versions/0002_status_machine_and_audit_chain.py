@@ -12,8 +12,8 @@ depends_on = None
 # Events hash the bytes that are stored, so that anyone with the rows can check them:
 # sha256(previous hash || "execution|sequence|kind|microseconds|" || data).
 APPEND = """
-CREATE FUNCTION append_audit_event(p_execution uuid, p_kind text, p_data text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE FUNCTION chain_audit_event(p_execution uuid, p_kind text, p_data text) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     last_sequence integer;
     last_hash bytea;
@@ -35,6 +35,17 @@ BEGIN
     VALUES (p_execution, last_sequence, p_kind, at_us, p_data, last_hash,
         sha256(last_hash || convert_to(
             format('%s|%s|%s|%s|', p_execution, last_sequence, p_kind, at_us) || p_data, 'UTF8')));
+END $$;
+REVOKE ALL ON FUNCTION chain_audit_event(uuid, text, text) FROM PUBLIC;
+
+-- The application's door to the chain. What only the database may say, it cannot say.
+CREATE FUNCTION append_audit_event(p_execution uuid, p_kind text, p_data text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF p_kind IN ('submitted', 'status_changed') THEN
+        RAISE EXCEPTION 'the database itself records %', p_kind USING ERRCODE = 'check_violation';
+    END IF;
+    PERFORM chain_audit_event(p_execution, p_kind, p_data);
 END $$;
 REVOKE ALL ON FUNCTION append_audit_event(uuid, text, text) FROM PUBLIC;
 """
@@ -98,27 +109,48 @@ END $$;
 CREATE TRIGGER executions_guard BEFORE INSERT OR UPDATE ON executions
     FOR EACH ROW EXECUTE FUNCTION guard_execution();
 
-CREATE FUNCTION record_execution() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION record_execution() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    artifacts_digest text;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        PERFORM append_audit_event(NEW.id, 'submitted', jsonb_build_object(
+        PERFORM chain_audit_event(NEW.id, 'submitted', jsonb_build_object(
             'tenant', NEW.tenant_id, 'api_key', NEW.api_key_id, 'agent', NEW.agent_name,
             'agent_version', NEW.agent_version, 'image', NEW.image,
             'security_profile', NEW.security_profile, 'network_access', NEW.network_access,
             'limits', NEW.limits, 'max_attempts', NEW.max_attempts,
             'request_sha256', encode(NEW.request_hash, 'hex'))::text);
     ELSIF NEW.status <> OLD.status THEN
-        PERFORM append_audit_event(NEW.id, 'status_changed', jsonb_strip_nulls(jsonb_build_object(
+        SELECT encode(sha256(convert_to(
+                string_agg(path || chr(10) || sha256 || chr(10), '' ORDER BY path), 'UTF8')), 'hex')
+            INTO artifacts_digest FROM artifacts WHERE execution_id = NEW.id;
+        PERFORM chain_audit_event(NEW.id, 'status_changed', jsonb_strip_nulls(jsonb_build_object(
             'from', OLD.status, 'to', NEW.status, 'reason', NEW.reason, 'attempt', NEW.attempt,
             'worker', coalesce(NEW.lease_owner, OLD.lease_owner), 'exit_code', NEW.exit_code,
             'signal', NEW.signal, 'stdout_sha256', encode(sha256(NEW.stdout), 'hex'),
-            'stderr_sha256', encode(sha256(NEW.stderr), 'hex')))::text);
+            'stderr_sha256', encode(sha256(NEW.stderr), 'hex'),
+            'result_sha256', encode(sha256(convert_to(NEW.result, 'UTF8')), 'hex'),
+            'artifacts_sha256', artifacts_digest))::text);
         IF NEW.status NOT IN ('queued', 'running') THEN
             PERFORM pg_notify('agentcore_finished', NEW.id::text);
         END IF;
     END IF;
     RETURN NULL;
 END $$;
+CREATE FUNCTION guard_artifact() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- The final audit event covers the artifacts: none may come after it.
+    PERFORM 1 FROM executions WHERE id = NEW.execution_id AND status = 'running' FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'artifacts come while their execution runs'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER artifacts_guard BEFORE INSERT ON artifacts
+    FOR EACH ROW EXECUTE FUNCTION guard_artifact();
+
 CREATE TRIGGER executions_record AFTER INSERT OR UPDATE OF status ON executions
     FOR EACH ROW EXECUTE FUNCTION record_execution();
 """
@@ -141,15 +173,18 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER artifacts_guard ON artifacts")
     op.execute("DROP TRIGGER executions_record ON executions")
     op.execute("DROP TRIGGER executions_guard ON executions")
     op.execute("DROP TRIGGER audit_events_no_truncate ON audit_events")
     op.execute("DROP TRIGGER audit_events_append_only ON audit_events")
     for function in (
+        "guard_artifact()",
         "record_execution()",
         "guard_execution()",
         "execution_status_allowed(text, text)",
         "refuse_change()",
         "append_audit_event(uuid, text, text)",
+        "chain_audit_event(uuid, text, text)",
     ):
         op.execute(f"DROP FUNCTION {function}")

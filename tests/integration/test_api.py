@@ -1,6 +1,7 @@
 """The REST API as its clients meet it."""
 
 import asyncio
+import socket
 import statistics
 import subprocess
 import sys
@@ -174,6 +175,48 @@ def test_oversized_and_deep_bodies_are_refused(api: Api) -> None:
         nested = [nested]
     answer = api.post("/v1/executions", json={"source": "1", "context": {"memory": {"a": nested}}})
     assert answer.status_code == 422, answer.text
+
+
+def test_a_body_of_a_million_values_is_refused_at_once(api: Api) -> None:
+    for body in (b'{"command": [' + b"1," * 1_000_000 + b"1]}", b"[" + b"[]," * 1_000_000 + b"1]"):
+        started = time.monotonic()
+        answer = api.post(
+            "/v1/executions", content=body, headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 422
+        assert "more than" in answer.json()["detail"]
+        # Parsing and validating it takes tens of seconds.
+        assert time.monotonic() - started < 5
+
+
+def test_a_strangers_body_is_not_even_read(stack: Stack) -> None:
+    head = b"POST /v1/executions HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+def test_a_replay_is_answered_though_its_agent_is_gone(stack: Stack) -> None:
+    api = stack.client("replaying")
+    api.put("/v1/agents/passing", json={"source": "pass"})
+    headers = {"Idempotency-Key": "kept"}
+    first = api.post("/v1/executions", json={"agent": "passing"}, headers=headers)
+    api.delete("/v1/agents/passing")
+    again = api.post("/v1/executions", json={"agent": "passing"}, headers=headers)
+    assert again.status_code == 202
+    assert again.json()["id"] == first.json()["id"]
+
+
+def test_agents_are_listed_page_by_page_without_their_programs(stack: Stack) -> None:
+    api = stack.client("listing")
+    for name in ("c", "a", "b"):
+        api.put(f"/v1/agents/{name}", json={"source": "pass", "description": f"about {name}"})
+    first = api.get("/v1/agents", params={"limit": 2}).json()
+    assert [item["name"] for item in first["items"]] == ["a", "b"]
+    assert set(first["items"][0]) == {"name", "version", "created_at", "description"}
+    second = api.get("/v1/agents", params={"cursor": first["next_cursor"]}).json()
+    assert [item["name"] for item in second["items"]] == ["c"]
+    assert second["next_cursor"] is None
 
 
 def test_lists_page_and_filter(stack: Stack) -> None:

@@ -167,6 +167,22 @@ def test_even_the_owner_cannot_change_audit_events_unnoticed(
     engine.dispose()
 
 
+def test_the_application_cannot_say_what_the_database_says(connection: Connection) -> None:
+    execution_id = _new_execution(connection)
+    with pytest.raises(DBAPIError, match="the database itself records"):
+        connection.execute(
+            text("SELECT append_audit_event(:i, 'status_changed', '{}')"), {"i": execution_id}
+        )
+
+
+def test_no_artifact_comes_after_the_end(connection: Connection) -> None:
+    execution_id = _bring_to(connection, Status.SUCCEEDED)
+    with pytest.raises(DBAPIError, match="while their execution runs"):
+        connection.execute(
+            text("INSERT INTO artifacts VALUES (:i, 'late', 1, 'x', 'x')"), {"i": execution_id}
+        )
+
+
 def test_a_tampered_event_is_found(connection: Connection) -> None:
     execution_id = _bring_to(connection, Status.FAILED)
     rows = connection.execute(

@@ -10,11 +10,12 @@ from sqlalchemy.orm import sessionmaker
 
 from deploy.local.services import Services
 from models import session as sessions
+from models.errors import StoreUnavailableError
 from models.sandbox import Outcome
 from models.settings import Settings
 from models.status import Status
 from tests.harness import Stack, wait_until
-from worker import claims
+from worker import claims, janitor
 from worker.execution import Executor
 from worker.housekeeping import Housekeeping
 from worker.sandbox.errors import EngineUnavailableError, SandboxStartError
@@ -31,7 +32,7 @@ def settings(stack: Stack) -> Settings:
         broker_url="redis://unused",
         lease_seconds=2,
         heartbeat_seconds=0.2,
-        max_claims=3,
+        max_failed_starts=3,
     )
 
 
@@ -54,17 +55,19 @@ def query(
 
 @pytest.fixture
 def new_execution(query: Callable[..., Row]) -> Callable[..., uuid.UUID]:
-    def make(max_attempts: int = 1) -> uuid.UUID:
+    def make(max_attempts: int = 1, request: str = '{"source": "x"}') -> uuid.UUID:
         query("INSERT INTO tenants (name) VALUES ('executor-tests') ON CONFLICT DO NOTHING")
         execution_id = uuid.uuid4()
         # Unheard for a day: the stack's own sweep must not send it to the stack's worker.
         query(
             """INSERT INTO executions (id, tenant_id, request_hash, request, security_profile,
                image, network_access, limits, labels, priority, max_attempts, next_send_at)
-               SELECT :id, id, '\\x00', '{"source": "x"}', 'standard', 'python', 'none', '{}', '{}',
-               4, :attempts, now() + interval '1 day' FROM tenants WHERE name = 'executor-tests'""",
+               SELECT :id, id, '\\x00', cast(:request AS jsonb), 'standard', 'python', 'none',
+               '{}', '{}', 4, :attempts, now() + interval '1 day'
+               FROM tenants WHERE name = 'executor-tests'""",
             id=execution_id,
             attempts=max_attempts,
+            request=request,
         )
         return execution_id
 
@@ -96,9 +99,7 @@ def test_an_execution_is_claimed_once_by_many_workers(settings, new_execution, r
     assert (row(execution_id)["status"], row(execution_id)["attempt"]) == ("succeeded", 1)
 
 
-@pytest.mark.parametrize(
-    "error", [EngineUnavailableError("away"), SandboxStartError("no report"), KeyError("ours")]
-)
+@pytest.mark.parametrize("error", [SandboxStartError("no report"), KeyError("ours")])
 def test_a_failure_before_user_code_is_tried_again_until_claims_are_spent(  # type: ignore[no-untyped-def]
     settings, new_execution, row, error: Exception
 ) -> None:
@@ -111,6 +112,87 @@ def test_a_failure_before_user_code_is_tried_again_until_claims_are_spent(  # ty
     assert statuses == ["queued", "queued", "lost"]
     assert row(execution_id)["reason"] == "sandbox_unavailable"
     assert row(execution_id)["user_starts"] == 0
+
+
+def test_an_engine_that_is_away_never_costs_an_execution(settings, new_execution, row) -> None:  # type: ignore[no-untyped-def]
+    away = FakeBackend(lambda *_: SUCCESS, before=_fail(EngineUnavailableError("away")))
+    executor = Executor(away, settings, "w")
+    execution_id = new_execution()
+    for _ in range(5):
+        executor.execute(execution_id)
+    assert (row(execution_id)["status"], row(execution_id)["failed_starts"]) == ("queued", 0)
+    # Once it is known, the execution is left to others without a claim.
+    executor.engine_error = "away"
+    executor.execute(execution_id)
+    assert row(execution_id)["attempt"] == 5
+    executor.engine_error = None
+    executor.backend = FakeBackend(lambda *_: SUCCESS)
+    executor.execute(execution_id)
+    assert row(execution_id)["status"] == "succeeded"
+
+
+def test_a_cancel_during_a_failing_start_ends_it(settings, new_execution, row, query) -> None:  # type: ignore[no-untyped-def]
+    execution_id = new_execution()
+
+    def cancel_and_fail() -> None:
+        query("UPDATE executions SET cancel_requested_at = now() WHERE id = :i", i=execution_id)
+        raise EngineUnavailableError("away")
+
+    backend = FakeBackend(lambda *_: SUCCESS, before=cancel_and_fail)
+    Executor(backend, settings, "w").execute(execution_id)
+    assert (row(execution_id)["status"], row(execution_id)["reason"]) == (
+        "cancelled",
+        "cancel_requested",
+    )
+
+
+def test_a_stored_request_that_rules_no_longer_accept_is_rejected(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, query
+) -> None:
+    execution_id = new_execution(request='{"source": "x", "gone_since": 1}')
+    Executor(FakeBackend(lambda *_: SUCCESS), settings, "w").execute(execution_id)
+    assert (row(execution_id)["status"], row(execution_id)["reason"]) == (
+        "rejected",
+        "policy_violation",
+    )
+
+
+def test_leases_that_ran_out_unseen_are_not_expired_at_once(settings, new_execution, row) -> None:  # type: ignore[no-untyped-def]
+    patience = janitor.Patience()
+    assert not patience.saw_the_database(settings)
+    patience._seen_since -= settings.lease_seconds
+    assert patience.saw_the_database(settings)
+    # Nobody saw the database for a while: what ran out meanwhile says nothing.
+    patience._last_seen -= 3600
+    assert not patience.saw_the_database(settings)
+
+
+def test_a_worker_that_cannot_see_the_database_ends_what_another_may_start(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeatable, once = new_execution(2), new_execution(1)
+    ended: list[tuple[uuid.UUID, int]] = []
+    executor = Executor(FakeBackend(lambda *_: SUCCESS), settings, "w")
+    executor._running = {
+        item: claims.Claim(
+            execution_id=item, attempt=1, max_attempts=attempts, user_starts=0, request={}
+        )
+        for item, attempts in ((repeatable, 2), (once, 1))
+    }
+    monkeypatch.setattr(executor.backend, "abandon", lambda *of: ended.append(of))
+
+    def away(*_: object) -> None:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(claims, "renew", away)
+    housekeeping = Housekeeping(executor)
+    with pytest.raises(StoreUnavailableError):
+        housekeeping.beat()
+    assert ended == []
+    housekeeping._renewed_at -= 3 * settings.lease_seconds
+    with pytest.raises(StoreUnavailableError):
+        housekeeping.beat()
+    assert ended == [(repeatable, 1)]
 
 
 @pytest.mark.parametrize(("max_attempts", "status"), [(1, "lost"), (2, "queued")])

@@ -69,14 +69,9 @@ def test_a_missing_engine_is_told_and_the_execution_runs_when_it_is_back(
     assert _readiness(own_stack)["code"] == 503
     api = own_stack.client("patient")
     accepted = api.submit("print('at last')")
-    wait_until(
-        lambda: api.get(f"/v1/executions/{accepted['id']}").json()["attempt"] >= 1,
-        30, "a first attempt",
-    )  # fmt: skip
     away.symlink_to("/var/run/docker.sock")
     execution = api.outcome(accepted["id"])
     assert execution["status"] == "succeeded"
-    assert execution["attempt"] >= 2
     own_stack.wait_ready()
 
 
@@ -157,15 +152,47 @@ def test_a_worker_with_lower_ceilings_rejects_what_the_api_accepted(own_stack: S
     assert execution["started_at"] is None
 
 
-def test_an_execution_that_never_gets_a_sandbox_is_given_up(own_stack: Stack) -> None:
-    own_stack.environment["DOCKER_HOST"] = "unix:///nowhere/docker.sock"
-    own_stack.environment["AGENTCORE_MAX_CLAIMS"] = "2"
-    own_stack.start("api", "run", "control", "beat")
-    wait_until(lambda: "ready" in own_stack.log("run"), 30, "the worker")
-    wait_until(lambda: "Uvicorn running" in own_stack.log("api"), 30, "the API")
-    execution = own_stack.client("hopeless").run("pass")
+def test_a_sandbox_that_never_starts_is_given_up_with_the_reason(
+    own_stack: Stack, engine: docker.DockerClient, sandbox_image: str, tmp_path: Path
+) -> None:
+    # An image of the operator's catalogue without our supervisor.
+    (tmp_path / "Dockerfile").write_text(f"FROM {sandbox_image}\nENV PATH=/nowhere\n")
+    broken = f"agentcore/broken:{secrets.token_hex(4)}"
+    engine.images.build(path=str(tmp_path), tag=broken, rm=True)
+    own_stack.environment["AGENTCORE_SANDBOX_IMAGES"] = f'{{"python": "{broken}"}}'
+    own_stack.environment["AGENTCORE_MAX_FAILED_STARTS"] = "2"
+    try:
+        own_stack.start("api", "run", "control", "beat")
+        own_stack.wait_ready()
+        api = own_stack.client("hopeless")
+        execution = api.run("pass")
+    finally:
+        engine.images.remove(broken, force=True)
     assert (execution["status"], execution["reason"]) == ("lost", "sandbox_unavailable")
     assert execution["attempt"] == 2
+    assert "did not start" in execution["message"]
+    kinds = [event["kind"] for event in api.events(execution["id"])["items"]]
+    assert kinds.count("start_failed") == 2
+
+
+def test_a_broker_that_hangs_holds_nobody_up(own_stack: Stack, own_services: Services) -> None:
+    own_stack.start("api", "run", "control", "beat")
+    own_stack.wait_ready()
+    api = own_stack.client("hanging")
+    assert own_services.valkey is not None
+    handle = own_services.valkey.handle()
+    assert handle is not None
+    os.kill(handle.pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        accepted = [api.submit("pass") for _ in range(60)]
+        assert api.get("/v1/profiles").status_code == 200
+        # Not a benchmark: each call that waited for the broker would take seconds.
+        assert time.monotonic() - started < 20
+    finally:
+        os.kill(handle.pid, signal.SIGCONT)
+    for item in accepted:
+        assert api.outcome(item["id"], timeout=100)["status"] == "succeeded"
 
 
 def test_a_sandbox_that_is_killed_from_outside_is_an_outcome(

@@ -1,6 +1,7 @@
 """Every status and reason that a program can reach, reached by a real one."""
 
 import base64
+import hashlib
 
 import pytest
 
@@ -163,6 +164,8 @@ def test_the_isolation_in_force_is_recorded(api: Api) -> None:
     assert inside["mounts"]["/"].split()[-1].startswith("ro")
     assert execution["isolation"]["engine"]["pids"] == 8
     assert execution["isolation"]["engine"]["network_mode"] == "none"
+    for layer in execution["isolation"]["missing"]:
+        assert layer.startswith(("AppArmor:", "user namespace:"))
 
 
 def test_the_audit_trail_tells_the_whole_story(api: Api) -> None:
@@ -177,6 +180,26 @@ def test_the_audit_trail_tells_the_whole_story(api: Api) -> None:
     ]
     assert trail["intact"] is True
     assert [event["sequence"] for event in trail["items"]] == [1, 2, 3, 4]
+
+
+def test_the_final_event_covers_output_result_and_artifacts(api: Api) -> None:
+    execution = api.run(
+        "print('out')\nopen('output/a', 'w').write('x')\nopen('output/result.json', 'w').write('1')"
+    )
+    final = api.events(execution["id"])["items"][-1]["data"]
+    assert final["stdout_sha256"] == hashlib.sha256(b"out\n").hexdigest()
+    assert final["result_sha256"] == hashlib.sha256(b"1").hexdigest()
+    listed = "".join(f"{item['path']}\n{item['sha256']}\n" for item in execution["artifacts"])
+    assert final["artifacts_sha256"] == hashlib.sha256(listed.encode()).hexdigest()
+
+
+def test_a_cancel_while_the_sandbox_starts_is_a_cancel(api: Api) -> None:
+    for _ in range(5):
+        accepted = api.submit("import time; time.sleep(30)")
+        api.wait_status(accepted["id"], "running")
+        assert api.post(f"/v1/executions/{accepted['id']}/cancel").status_code == 202
+        execution = api.outcome(accepted["id"], timeout=10)
+        assert (execution["status"], execution["attempt"]) == ("cancelled", 1)
 
 
 def test_the_higher_priority_runs_first(api: Api) -> None:

@@ -17,16 +17,20 @@ class Backend(Protocol):
     def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
         """Run to the end and leave nothing behind.
 
-        Raises EngineUnavailableError, ImageUnavailableError or SandboxStartError.
+        Raises EngineUnavailableError, ImageUnavailableError or SandboxStartError;
+        SandboxCancelledError when a cancel came before user code; AbandonedError.
         """
 
     def cancel(self, execution_id: UUID) -> bool:
         """End a running sandbox of this process; return whether there was one."""
 
-    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
-        """Remove this deployment's containers past their deadline or not to `keep`.
+    def abandon(self, execution_id: UUID, attempt: int) -> None:
+        """End this attempt's sandbox because its lease was lost; its outcome is dropped."""
 
-        `keep` is asked with execution id and attempt. Returns how many were removed.
+    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
+        """Remove this deployment's containers that this process does not run and nobody holds.
+
+        `is_held` is asked with execution id and attempt. Returns how many were removed.
         """
 
     def check(self) -> None:

@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import threading
 import time
 from collections import deque
 from typing import Any
@@ -28,11 +29,16 @@ class Connection:
         self._parser = FrameParser()
         self._frames: deque[tuple[bytes, bytes]] = deque()
         self._wake_read, self._wake_write = os.pipe()
+        self._lock = threading.Lock()
+        self._closed = False
         self._at_end = False
 
     def wake(self) -> None:
         """Make a waiting `next_frame` return; safe from any thread."""
-        os.write(self._wake_write, b"!")
+        # Under the lock: a closed descriptor's number may already be somebody else's.
+        with self._lock:
+            if not self._closed:
+                os.write(self._wake_write, b"!")
 
     def next_frame(self, deadline: float) -> tuple[bytes, bytes] | None:
         """Return the next frame, or None at the end, at the deadline, or when woken.
@@ -46,11 +52,11 @@ class Connection:
             ready = _wait(
                 {self._socket.fileno(): select.POLLIN, self._wake_read: select.POLLIN}, left
             )
-            if self._wake_read in ready:
+            if self._socket.fileno() in ready:
+                self._read()
+            elif self._wake_read in ready:
                 os.read(self._wake_read, 64)
                 return None
-            if ready:
-                self._read()
         return self._frames.popleft() if self._frames else None
 
     def send(self, data: bytes, deadline: float) -> None:
@@ -77,8 +83,10 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; the supervisor takes that as the end."""
-        for descriptor in (self._wake_read, self._wake_write):
-            os.close(descriptor)
+        with self._lock:
+            self._closed = True
+            for descriptor in (self._wake_read, self._wake_write):
+                os.close(descriptor)
         self._response.close()
         self._socket.close()
 

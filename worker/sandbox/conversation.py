@@ -1,5 +1,6 @@
 """The talk with one sandbox: its report, the job, frames until the end."""
 
+import contextlib
 import json
 import threading
 import time
@@ -10,7 +11,7 @@ from models.sandbox import MAX_ARTIFACT_DEPTH, SandboxConfig
 from worker.sandbox import isolation, judge
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection, kill_frame
-from worker.sandbox.errors import SandboxStartError
+from worker.sandbox.errors import ProtocolError, SandboxCancelledError, SandboxStartError
 from worker.sandbox.guest import protocol
 from worker.sandbox.report import InsideReport, parse
 
@@ -19,19 +20,26 @@ COLLECT_TIMEOUT = 10  # seconds to stream artifacts after we ended the program
 
 
 def verified_isolation(
-    spec: SandboxConfig, connection: Connection, inspect: Callable[[], dict[str, Any]]
+    spec: SandboxConfig,
+    connection: Connection,
+    inspect: Callable[[], dict[str, Any]],
+    *,
+    cancelled: threading.Event,
 ) -> dict[str, Any]:
     """Return the isolation in force, from inside and from the engine (`inspect`).
 
-    Raises SandboxStartError when it is weaker than asked, or unknown.
+    Raises SandboxStartError when it is weaker than asked, or unknown; SandboxCancelledError.
     """
     frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
+    if cancelled.is_set():
+        raise SandboxCancelledError
     if frame is None or frame[0] != protocol.REPORT:
         said = connection.diagnostics.strip()[-500:]
         raise SandboxStartError(f"the supervisor did not report: {said or 'no output'}")
     in_force = isolation.describe(parse(InsideReport, frame[1]), inspect())
     if weaker := isolation.weaker_than_asked(spec, in_force):
         raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
+    in_force["missing"] = isolation.missing_layers(spec, in_force)
     return in_force
 
 
@@ -65,7 +73,9 @@ def follow(
         if ended_by_us is None and (cancelled.is_set() or now >= deadline):
             ended_by_us = judge.CANCEL if cancelled.is_set() else judge.TIME_LIMIT
             deadline, latest = now + grace_seconds, now + COLLECT_TIMEOUT
-            connection.send(kill_frame(ended_by_us), deadline)
+            # A sandbox that ended this very moment takes no input, but its report is there.
+            with contextlib.suppress(ProtocolError):
+                connection.send(kill_frame(ended_by_us), deadline)
         elif now >= deadline:
             break  # it does not even report; the container is removed next
     return ended_by_us

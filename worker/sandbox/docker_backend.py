@@ -1,6 +1,5 @@
 """Runs sandboxes as containers of a Docker engine."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +19,11 @@ from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection
 from worker.sandbox.conversation import follow, send_job, verified_isolation
 from worker.sandbox.errors import (
+    AbandonedError,
     EngineUnavailableError,
     ImageUnavailableError,
     ProtocolError,
+    SandboxCancelledError,
     SandboxStartError,
 )
 
@@ -32,18 +33,19 @@ DEADLINE_SLACK = 60  # seconds past the time limit after which any worker remove
 
 
 class _Sandbox:
-    """One running container as its thread and a cancelling thread see it."""
+    """One running container as its thread and other threads see it."""
 
     def __init__(self, spec: SandboxConfig) -> None:
         self.spec = spec
         self.cancelled = threading.Event()
+        self.abandoned = False
         self.connection: Connection | None = None
 
-    def cancel(self) -> None:
+    def end(self) -> None:
         self.cancelled.set()
-        if self.connection is not None:
-            with contextlib.suppress(OSError):  # closed a moment ago: it is over anyway
-                self.connection.wake()
+        connection = self.connection
+        if connection is not None:
+            connection.wake()
 
 
 class DockerBackend:
@@ -57,6 +59,7 @@ class DockerBackend:
         self._timeout = timeout_seconds
         self._grace = grace_seconds
         self._lock = threading.Lock()
+        self._client_lock = threading.Lock()
         self._api: APIClient | None = None
         self._options: frozenset[str] = frozenset()
         self._running: dict[UUID, _Sandbox] = {}
@@ -73,10 +76,17 @@ class DockerBackend:
             self._running[spec.execution_id] = sandbox
         try:
             with _engine_errors():
-                return self._run(sandbox, before_user_code)
+                outcome = self._run(sandbox, before_user_code)
+        except SandboxCancelledError:
+            if sandbox.abandoned:
+                raise AbandonedError from None
+            raise
         finally:
             with self._lock:
                 self._running.pop(spec.execution_id, None)
+        if sandbox.abandoned:
+            raise AbandonedError
+        return outcome
 
     def cancel(self, execution_id: UUID) -> bool:
         """Wake the sandbox's thread; it ends the program and then the container."""
@@ -84,29 +94,41 @@ class DockerBackend:
             sandbox = self._running.get(execution_id)
         if sandbox is None:
             return False
-        sandbox.cancel()
+        sandbox.end()
         return True
 
-    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
+    def abandon(self, execution_id: UUID, attempt: int) -> None:
+        """End an attempt whose lease was lost; see the contract."""
+        with self._lock:
+            sandbox = self._running.get(execution_id)
+        if sandbox is not None and sandbox.spec.attempt == attempt:
+            sandbox.abandoned = True
+            sandbox.end()
+
+    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
         """Remove what nobody runs any more; containers of others are never looked at."""
         with _engine_errors():
             api = self._client()
             filters = {"label": f"{container.LABEL_DEPLOYMENT}={self._deployment}"}
             found = api.containers(all=True, filters=filters)
-            leftovers = [item for item in found if self._is_leftover(item["Labels"], keep)]
+            leftovers = [item for item in found if self._is_leftover(item["Labels"], is_held)]
             for item in leftovers:
                 log.warning("container_swept", container=item["Id"][:12], state=item["State"])
                 self._remove(api, item["Id"])
             return len(leftovers)
 
-    def _is_leftover(self, labels: dict[str, str], keep: Callable[[UUID, int], bool]) -> bool:
+    def _is_leftover(self, labels: dict[str, str], is_held: Callable[[UUID, int], bool]) -> bool:
         try:
             execution_id = UUID(labels[container.LABEL_EXECUTION])
             attempt = int(labels[container.LABEL_ATTEMPT])
             deadline = float(labels[container.LABEL_DEADLINE])
         except (KeyError, ValueError):
             return False  # not made by this version; not ours to judge
-        return time.time() > deadline or not keep(execution_id, attempt)
+        with self._lock:
+            own = self._running.get(execution_id)
+        if own is not None and own.spec.attempt == attempt:
+            return False  # its thread watches the time, on a clock that nobody sets
+        return time.time() > deadline or not is_held(execution_id, attempt)
 
     def _run(self, sandbox: _Sandbox, before_user_code: BeforeUserCode) -> Outcome:
         spec, api = sandbox.spec, self._client()
@@ -154,7 +176,12 @@ class DockerBackend:
             api.start(container_id)
         except APIError as error:
             raise SandboxStartError(f"the container did not start: {error.explanation}") from error
-        in_force = verified_isolation(spec, connection, lambda: api.inspect_container(container_id))
+        in_force = verified_isolation(
+            spec,
+            connection,
+            lambda: api.inspect_container(container_id),
+            cancelled=sandbox.cancelled,
+        )
         before_user_code(in_force)
         collector = Collector(spec)
         try:
@@ -169,13 +196,17 @@ class DockerBackend:
         except ProtocolError as error:
             log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
-        engine_saw_oom = collector.exit is None and self._saw_oom(api, container_id)
+        unexplained = collector.exit is None and ended_by_us is None
+        engine_saw_oom = unexplained and self._saw_oom(api, container_id)
         return judge.judge(
             collector, ended_by_us=ended_by_us, engine_saw_oom=engine_saw_oom, isolation=in_force
         )
 
     def _saw_oom(self, api: APIClient, container_id: str) -> bool:
-        return bool(api.inspect_container(container_id)["State"].get("OOMKilled"))
+        try:
+            return bool(api.inspect_container(container_id)["State"].get("OOMKilled"))
+        except (requests.exceptions.RequestException, DockerException):
+            return False  # the outcome is known well enough without
 
     def _remove(self, api: APIClient, container_id: str) -> None:
         try:
@@ -187,7 +218,8 @@ class DockerBackend:
             log.warning("container_not_removed", container=container_id[:12], error=str(error))
 
     def _client(self) -> APIClient:
-        with self._lock:
+        # A lock of its own: a cancel must not wait for an engine that does not answer.
+        with self._client_lock:
             if self._api is None:
                 api = docker.from_env(timeout=int(self._timeout), max_pool_size=256).api
                 self._options = frozenset(

@@ -4,6 +4,8 @@ SandboxError
 ├── EngineUnavailableError   the container engine does not answer
 ├── ImageUnavailableError    the engine does not have the image
 ├── SandboxStartError        the sandbox did not come up as asked; no user code ran
+├── SandboxCancelledError    a cancel came before user code ran
+├── AbandonedError           the lease was lost; nothing of this run counts
 └── ProtocolError            what came out of the sandbox is not what the supervisor says
 """
 
@@ -22,6 +24,14 @@ class ImageUnavailableError(SandboxError):
 
 class SandboxStartError(SandboxError):
     """The sandbox did not come up as asked; no user code ran."""
+
+
+class SandboxCancelledError(SandboxError):
+    """A cancel came before user code ran."""
+
+
+class AbandonedError(SandboxError):
+    """The sandbox was ended because its lease was lost; nothing of this run counts."""
 
 
 class ProtocolError(SandboxError):

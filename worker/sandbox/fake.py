@@ -7,6 +7,7 @@ from uuid import UUID
 from models.sandbox import Outcome, SandboxConfig
 from models.status import Reason, Status
 from worker.sandbox.backend import BeforeUserCode
+from worker.sandbox.errors import AbandonedError
 
 # Stands for the program: given the spec and an event that is set on cancel.
 Program = Callable[[SandboxConfig, threading.Event], Outcome]
@@ -22,6 +23,7 @@ class FakeBackend:
         self._program = program
         self._before = before
         self._running: dict[UUID, threading.Event] = {}
+        self._abandoned: set[tuple[UUID, int]] = set()
         self.specs: list[SandboxConfig] = []
 
     def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
@@ -34,6 +36,8 @@ class FakeBackend:
             outcome = self._program(spec, cancelled)
         finally:
             del self._running[spec.execution_id]
+        if (spec.execution_id, spec.attempt) in self._abandoned:
+            raise AbandonedError
         if cancelled.is_set():
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCEL_REQUESTED)
         return outcome
@@ -45,7 +49,12 @@ class FakeBackend:
             event.set()
         return event is not None
 
-    def sweep(self, keep: Callable[[UUID, int], bool]) -> int:
+    def abandon(self, execution_id: UUID, attempt: int) -> None:
+        """Set the event of a running function and drop its outcome."""
+        self._abandoned.add((execution_id, attempt))
+        self.cancel(execution_id)
+
+    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
         """Nothing can be left over."""
         return 0
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.sandbox import SandboxConfig
+from worker.sandbox.container import SUPERVISOR_DESCRIPTORS
 from worker.sandbox.report import InsideReport
 
 # Names in the order of their bits in /proc/PID/status, from <linux/capability.h>.
@@ -15,6 +16,7 @@ WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
 """
 CAPABILITY_BITS = {name: bit for bit, name in enumerate(_CAPABILITIES.split())}
 SECCOMP_FILTER_MODE = 2
+TMPFS = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 - names of mounts
 CPU_ROUNDING = 0.001  # cores; the quota is set in whole microseconds
 
 
@@ -74,6 +76,12 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
         (inside["cgroup"]["memory_limit"] == memory, "the memory limit is not in force"),
         (_pids(inside) <= spec.limits.processes + 1, "the process limit is not in force"),
         (_cores(inside) <= spec.limits.cpu_cores + CPU_ROUNDING, "the CPU limit is not in force"),
+        (_no_swap(inside, memory), "swap is allowed"),
+        (
+            inside["file_descriptors"] <= spec.limits.file_descriptors + SUPERVISOR_DESCRIPTORS,
+            "the descriptor limit is not in force",
+        ),
+        (all(_is_private(inside["mounts"].get(p, "")) for p in TMPFS), "a folder is not a tmpfs"),
         (not engine["privileged"] and not engine["binds"], "privileged, or host folders mounted"),
     )
     return [words for holds, words in checks if not holds]
@@ -92,3 +100,30 @@ def _cores(inside: dict[str, Any]) -> float:
     if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
         return float("inf")
     return int(quota) / int(period)
+
+
+def _no_swap(inside: dict[str, Any], memory: str) -> bool:
+    # v1 counts memory and swap together, v2 swap alone; empty where the kernel counts no swap.
+    return inside["cgroup"]["memory_swap_limit"] in (memory, "0", "")
+
+
+def _is_private(mount: str) -> bool:
+    kind, _, options = mount.partition(" ")
+    return kind == "tmpfs" and {"nosuid", "nodev"} <= set(options.split(","))
+
+
+def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> list[str]:
+    """Return the layers of the profile that this host does not give, in words.
+
+    They are the host's to give (a kernel with AppArmor, an engine that remaps users): the sandbox
+    runs without them, and the record says so.
+    """
+    inside = isolation["inside"]
+    missing = []
+    if not inside["apparmor"].startswith(spec.profile.apparmor_profile):
+        missing.append(
+            f"AppArmor: {spec.profile.apparmor_profile} asked, {inside['apparmor']} in force"
+        )
+    if spec.profile.user_namespace and inside["uid_map"][1:2] == ["0"]:
+        missing.append("user namespace: asked, but the engine remaps no users")
+    return missing

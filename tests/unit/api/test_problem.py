@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from api import auth, errors
+from api import errors, guard
 from api.app import create_app
 from models.errors import (
     ConflictError,
@@ -63,7 +63,6 @@ def failing(error):
         (ConflictError("used before"), 409),
         (AlreadyEndedError(Status.LOST), 409),
         (StoreUnavailableError("the database does not answer"), 503),
-        (errors.UnauthenticatedError(), 401),
         (HTTPException(413, "too large"), 413),
         (HTTPException(418, "a teapot"), 418),
         (RuntimeError("secret inner words"), 500),
@@ -83,7 +82,7 @@ def test_every_error_leaves_as_a_problem(error, status):
 
 
 def test_headers_say_what_to_do_next():
-    assert call(failing(errors.UnauthenticatedError()), "GET", "/").headers["www-authenticate"]
+    assert call(create_app(), "GET", "/v1/profiles").headers["www-authenticate"]
     assert call(failing(StoreUnavailableError("x")), "GET", "/").headers["retry-after"]
 
 
@@ -96,11 +95,10 @@ def test_the_schema_of_a_problem_is_in_every_documented_answer():
 # --- The whole application, up to the database -------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def app():
-    made = create_app()
-    made.dependency_overrides[auth.caller] = lambda: Caller(tenant_id=UUID(int=1))
-    return made
+@pytest.fixture
+def app(monkeypatch):
+    monkeypatch.setattr(guard, "authenticate", lambda _header: Caller(tenant_id=UUID(int=1)))
+    return create_app()
 
 
 def test_a_caller_without_a_key_is_told_how_to_get_one():

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from api import waiters as module
 from api.waiters import Waiters
 from models.settings import Settings
 
@@ -48,7 +47,7 @@ def test_nothing_is_left_of_those_who_went_away(waiters):
 
 
 def test_over_the_limit_nobody_waits(waiters, monkeypatch):
-    monkeypatch.setattr(module, "MAX_WAITERS", 1)
+    monkeypatch.setattr(waiters, "_most", 1)
 
     async def scenario():
         with waiters.register(ONE) as first, waiters.register(OTHER) as second:

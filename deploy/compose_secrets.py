@@ -1,7 +1,11 @@
-"""`python -m deploy.secrets`: generates what docker-compose.yml reads from secrets/, once."""
+"""`python -m deploy.compose_secrets`: generates what docker-compose.yml reads, once."""
 
 import secrets
+import shutil
+import sys
 from pathlib import Path
+
+from deploy.entry import run_main
 
 FOLDER = Path(__file__).resolve().parent.parent / "secrets"
 
@@ -20,12 +24,13 @@ def values() -> dict[str, str]:
     }
 
 
-def main(folder: Path = FOLDER) -> None:
+def main(folder: Path = FOLDER) -> int:
     """Write the files unless they exist; they belong together, so it is all or none."""
     if folder.exists():
         print(f"{folder} exists and stays as it is")
-        return
+        return 0
     unfinished = folder.with_name(folder.name + ".new")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of an interrupted run
     # The folder keeps others out; the files must be readable by the containers' users.
     unfinished.mkdir(mode=0o700, exist_ok=True)
     for name, value in values().items():
@@ -34,7 +39,8 @@ def main(folder: Path = FOLDER) -> None:
         file.chmod(0o444)
     unfinished.rename(folder)
     print(f"wrote {folder}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_main(main))

@@ -1,0 +1,107 @@
+"""What is checked before a request's body is parsed: who sends it, its size and its structure.
+
+Parsing and validating cost far more than receiving: a body of a few megabytes of `[],[],...`
+would hold the process for seconds. So strangers are refused before their body is read, and bodies
+are measured by one regular expression, in a thread.
+"""
+
+import re
+
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth import authenticate
+from api.errors import answer_for, problem
+from models.errors import StoreUnavailableError
+
+MAX_TOKENS = 50_000  # strings and structural characters in one body; we need some hundreds
+MAX_DEPTH = 32  # nested arrays and objects; the contracts themselves stop at 16 in free JSON
+PROTECTED = "/v1/"
+
+# A string (possibly unfinished; its escapes are gone by then), or a structural character.
+_TOKEN = re.compile(rb'"[^"]*"?|[\[{\]},]')
+
+
+def measure(body: bytes) -> str | None:
+    """Return why the structure of a JSON body is refused, or None.
+
+    Its time is bounded by the number of values: what is no JSON at all is left to the parser.
+    """
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    depth = 0
+    for count, match in enumerate(_TOKEN.finditer(plain)):
+        first = match[0][:1]
+        if first in b"[{":
+            depth += 1
+        elif first in b"]}":
+            depth -= 1
+        if depth > MAX_DEPTH:
+            return f"the body nests deeper than {MAX_DEPTH}"
+        if count > MAX_TOKENS:
+            return f"the body has more than {MAX_TOKENS} names, values and separators"
+    return None
+
+
+class Guard:
+    """Refuses strangers before their body is read, and bodies before they are parsed."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        if scope["method"] != "OPTIONS":
+            try:
+                caller = await run_in_threadpool(authenticate, request.headers.get("authorization"))
+            except StoreUnavailableError as error:
+                await answer_for(request, error)(scope, receive, send)
+                return
+            scope.setdefault("state", {})["caller"] = caller
+            if caller is None:
+                await answer_for(request, None)(scope, receive, send)
+                return
+        body = await self._read(scope, receive)
+        if body is None:
+            detail = f"the body is larger than {self._max_body_bytes} bytes"
+            await problem(request, 413, detail)(scope, receive, send)
+            return
+        refusal = await run_in_threadpool(measure, body) if body else None
+        if refusal is not None:
+            await problem(request, 422, refusal)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Return the whole body; None when it is too large, known or not before it came."""
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
+            return None
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return bytes(body)
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
+                return None
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    waiting = [True]
+
+    async def again() -> Message:
+        if waiting:
+            waiting.clear()
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return again
