@@ -47,6 +47,7 @@ _TITLES = {
     400: "Bad request",
     401: "Unauthenticated",
     404: "Not found",
+    408: "Request too slow",
     405: "Method not allowed",
     409: "Conflict",
     413: "Request too large",
@@ -81,8 +82,16 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     return problem(request, 422, detail, errors=problems)
 
 
+_PLACES = ("body", "query", "path", "header")
+
+
 def _field_problem(item: dict[str, Any]) -> FieldProblem:
-    where = [str(part) for part in item["loc"] if part != "body"]
+    if item["type"] == "json_invalid":
+        position, why = item["loc"][-1], item.get("ctx", {}).get("error", "")
+        message = f"is not valid JSON at character {position}: {why}"[:500]
+        return FieldProblem(field="body", message=message)
+    place, *rest = item["loc"]
+    where = [str(part) for part in (rest if place in _PLACES else item["loc"])]
     # A stranger chooses the names of unknown fields: keep them short.
     return FieldProblem(
         field=".".join(where)[:200] or "body",

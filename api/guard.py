@@ -5,9 +5,11 @@ would hold the process for seconds. So strangers are refused before their body i
 are measured by one regular expression, in a thread.
 """
 
+import asyncio
 import re
 
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth import authenticate
 from api.errors import answer_for, problem
 from models.errors import StoreUnavailableError
+from worker.submit import Caller
 
 MAX_TOKENS = 50_000  # strings and structural characters in one body; we need some hundreds
 MAX_DEPTH = 32  # nested arrays and objects; the contracts themselves stop at 16 in free JSON
+BODY_TIMEOUT = 60  # seconds for a body to arrive
 PROTECTED = "/v1/"
 
 # A string (possibly unfinished; its escapes are gone by then), or a structural character.
@@ -44,6 +48,14 @@ def measure(body: bytes) -> str | None:
     return None
 
 
+class _RefusedError(Exception):
+    """Carries the answer to a request that goes no further."""
+
+    def __init__(self, answer: JSONResponse) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
 class Guard:
     """Refuses strangers before their body is read, and bodies before they are parsed."""
 
@@ -57,26 +69,41 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if scope["method"] != "OPTIONS":
-            try:
-                caller = await run_in_threadpool(authenticate, request.headers.get("authorization"))
-            except StoreUnavailableError as error:
-                await answer_for(request, error)(scope, receive, send)
-                return
-            scope.setdefault("state", {})["caller"] = caller
-            if caller is None:
-                await answer_for(request, None)(scope, receive, send)
-                return
-        body = await self._read(scope, receive)
-        if body is None:
-            detail = f"the body is larger than {self._max_body_bytes} bytes"
-            await problem(request, 413, detail)(scope, receive, send)
-            return
-        refusal = await run_in_threadpool(measure, body) if body else None
-        if refusal is not None:
-            await problem(request, 422, refusal)(scope, receive, send)
+        try:
+            if scope["method"] != "OPTIONS":
+                scope.setdefault("state", {})["caller"] = await self._caller(request)
+            body = await self._body(request, receive)
+        except _RefusedError as refused:
+            await refused.answer(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _caller(self, request: Request) -> Caller:
+        header = request.headers.get("authorization")
+        try:
+            caller = await run_in_threadpool(authenticate, header)
+        except StoreUnavailableError as error:
+            raise _RefusedError(answer_for(request, error)) from error
+        if caller is None:
+            raise _RefusedError(answer_for(request, None))
+        return caller
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        try:
+            body = await self._read(request.scope, receive)
+        except TimeoutError as error:
+            detail = f"the body did not arrive within {BODY_TIMEOUT} s"
+            raise _RefusedError(problem(request, 408, detail)) from error
+        if body is None:
+            detail = f"the body is larger than {self._max_body_bytes} bytes"
+            raise _RefusedError(problem(request, 413, detail))
+        if body and not _is_json(request):
+            detail = "send the body as Content-Type: application/json"
+            raise _RefusedError(problem(request, 415, detail))
+        refusal = await run_in_threadpool(measure, body) if body else None
+        if refusal is not None:
+            raise _RefusedError(problem(request, 422, refusal))
+        return body
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """Return the whole body; None when it is too large, known or not before it came."""
@@ -84,8 +111,10 @@ class Guard:
         if length.isdecimal() and int(length[:20]) > self._max_body_bytes:
             return None
         body = bytearray()
+        give_up = asyncio.get_running_loop().time() + BODY_TIMEOUT
         while True:
-            message = await receive()
+            async with asyncio.timeout_at(give_up):
+                message = await receive()
             if message["type"] == "http.disconnect":
                 return bytes(body)
             body += message.get("body", b"")
@@ -93,6 +122,10 @@ class Guard:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -57,15 +57,34 @@ class EffectiveLimits(Contract):
 
 
 def tighter(resource: ResourceLimits, execution: ExecutionLimits) -> EffectiveLimits:
-    """Combine both kinds of limits; where they overlap the smaller one holds."""
+    """Combine both kinds of limits; of two that were asked for, or of two defaults, the smaller.
+
+    What was asked for in one group is not overruled by a default of the other.
+    """
+    seconds = "max_execution_time_seconds"
     return EffectiveLimits(
-        memory_mb=min(resource.max_memory_mb, execution.max_memory_mb),
-        cpu_cores=min(resource.max_cpu_cores, execution.max_cpu_percent / 100),
-        execution_time_seconds=min(
-            resource.max_execution_time_seconds, execution.max_execution_time_seconds
-        ),
+        memory_mb=int(_tighter(resource, execution, "max_memory_mb", "max_memory_mb")),
+        cpu_cores=_tighter(resource, execution, "max_cpu_cores", "max_cpu_percent", per=100),
+        execution_time_seconds=_tighter(resource, execution, seconds, seconds),
         processes=execution.max_processes,
-        file_descriptors=min(resource.max_file_descriptors, execution.max_file_descriptors),
+        file_descriptors=int(
+            _tighter(resource, execution, "max_file_descriptors", "max_file_descriptors")
+        ),
         storage_mb=resource.storage_quota_mb,
         network_requests=execution.max_network_requests,
     )
+
+
+def _tighter(
+    resource: ResourceLimits, execution: ExecutionLimits, first: str, second: str, per: float = 1
+) -> float:
+    one, other = getattr(resource, first), getattr(execution, second) / per
+    asked = [
+        value
+        for value, given in (
+            (one, first in resource.model_fields_set),
+            (other, second in execution.model_fields_set),
+        )
+        if given
+    ]
+    return float(min(asked or (one, other)))

@@ -35,6 +35,24 @@ _PROCESSES: tuple[Rule, ...] = (
     ),
 )
 
+# Process 1 is the supervisor, of the same user: a program must not set its limits, priority or
+# processors. Zero means the caller. (A thread that sets another thread's gets EPERM as well.)
+_OWN_LIMITS: tuple[Rule, ...] = (
+    *one_of("prlimit64", 0, {0: "own resource limits"}),
+    Rule(
+        names=("setpriority",),
+        why="own priority only: PRIO_PROCESS of the caller",
+        condition=Condition(index=0, value=0),
+        second=Condition(index=1, value=0),
+    ),
+)
+
+_OWN_SCHEDULING: tuple[Rule, ...] = tuple(
+    rule
+    for name in ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
+    for rule in one_of(name, 0, {0: "own scheduling only"})
+)
+
 _PRCTL_MINIMAL = {
     1: "PR_SET_PDEATHSIG: a child ends with its supervisor",
     2: "PR_GET_PDEATHSIG",
@@ -111,12 +129,14 @@ _FIFO_ONLY: tuple[Rule, ...] = tuple(
 
 MINIMAL: tuple[Rule, ...] = (
     *_PROCESSES,
+    *_OWN_LIMITS,
     *one_of("prctl", 0, _PRCTL_MINIMAL),
     *one_of("ioctl", 1, _IOCTL_MINIMAL),
     *one_of("socketpair", 0, _UNIX),
 )
 
 STANDARD_ADDS: tuple[Rule, ...] = (
+    *_OWN_SCHEDULING,
     *one_of("prctl", 0, _PRCTL_STANDARD_ADDS),
     *one_of("ioctl", 1, _IOCTL_STANDARD_ADDS),
     *one_of("socket", 0, _FAMILIES),

@@ -41,14 +41,16 @@ class Condition:
 class Rule:
     """Some system calls, why they are here, and when they are let through.
 
-    condition: None lets every call through. At most one, because runtimes disagree about two
-        on the same argument (some join them with "and", runc with "or").
+    condition: None lets every call through.
+    second: a condition that must hold too, on another argument: runtimes disagree about two on
+        the same one (some join them with "and", runc with "or").
     errno: None allows; a number from 1 to 4095 refuses with that number.
     """
 
     names: tuple[str, ...]
     why: str
     condition: Condition | None = None
+    second: Condition | None = None
     errno: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -59,7 +61,8 @@ class Rule:
         }
         if self.errno is not None:
             entry["errnoRet"] = self.errno
-        entry["args"] = [] if self.condition is None else [self.condition.as_json()]
+        conditions = (self.condition, self.second)
+        entry["args"] = [item.as_json() for item in conditions if item is not None]
         entry["comment"] = self.why
         return entry
 

@@ -1,6 +1,7 @@
 """Renders a profile as the seccomp JSON that Docker (`--security-opt seccomp=`) and OCI take."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from security_profiles import conditional, groups
@@ -97,4 +98,4 @@ def _without(rules: Iterable[Rule], blocked: frozenset[str]) -> Iterable[Rule]:
     for rule in rules:
         names = rule.names if rule.errno else tuple(n for n in rule.names if n not in blocked)
         if names:
-            yield Rule(names=names, why=rule.why, condition=rule.condition, errno=rule.errno)
+            yield replace(rule, names=names)

@@ -39,6 +39,7 @@ def make_app(settings: Settings) -> Celery:
     if results is None and not _is_redis(settings):
         raise SettingsError("AGENTCORE_RESULT_BACKEND_URL: needed with a broker that is not Redis")
     app = Celery("agentcore", broker=broker, include=["worker.tasks"])
+    app.Task.Strategy = "worker.consumer:checked"
     app.conf.update(
         result_backend=results.get_secret_value() if results else broker,
         result_expires=RESULT_EXPIRES,
@@ -53,6 +54,7 @@ def make_app(settings: Settings) -> Celery:
         # A message is acknowledged when its work is done; a second delivery finds no row to claim.
         task_acks_late=True,
         worker_prefetch_multiplier=1,
+        worker_consumer="worker.consumer:Consumer",
         worker_soft_shutdown_timeout=10,
         worker_send_task_events=True,
         task_send_sent_event=True,

@@ -158,7 +158,8 @@ def _earlier(
     if found is None:
         return None
     if found.request_hash != request_hash:
-        raise ConflictError("this Idempotency-Key was used before for a different request")
+        what = "id" if idempotency_key is None else "Idempotency-Key"
+        raise ConflictError(f"this {what} was used before for a different request")
     return Submitted(id=found.id, is_new=False)
 
 

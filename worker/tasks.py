@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import socket
 import time
 from functools import lru_cache
@@ -11,7 +12,7 @@ from uuid import UUID
 import structlog
 from celery import Task
 from celery.exceptions import Ignore
-from celery.worker.control import control_command
+from celery.worker.control import control_command, inspect_command
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -27,6 +28,8 @@ from worker.sandbox.docker_backend import DockerBackend
 from worker.submit import Caller, Submitted, submit
 
 log = structlog.get_logger()
+
+TENANT_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 
 STORE_TRIES = 10  # of agentcore.run while the database is away; half a minute or so
 
@@ -59,7 +62,7 @@ def run(self: Task[Any, Any], request: dict[str, Any], tenant: str | None = None
     caller, when the request is refused.
     """
     try:
-        task_id = UUID(self.request.id)
+        task_id = _canonical(self.request.id)
         parsed = ExecutionRequest.model_validate(request)
         submitted = _submit(parsed, tenant, task_id)
     except ValidationError as error:
@@ -88,6 +91,14 @@ def cancel(_state: Any, execution_id: str) -> dict[str, bool]:
     return {"cancelled": executor().backend.cancel(UUID(execution_id))}
 
 
+@inspect_command(name="stats")
+def stats(state: Any) -> dict[str, Any]:
+    """Celery's own statistics without the broker's address, which may hold its password."""
+    facts: dict[str, Any] = state.consumer.controller.stats()
+    facts.pop("broker", None)
+    return facts
+
+
 def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Submitted:
     """Submit, outlasting a short outage of the database."""
     for _ in range(STORE_TRIES - 1):
@@ -98,8 +109,21 @@ def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Sub
     return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
 
 
+def _canonical(task_id: str | None) -> UUID:
+    try:
+        found = UUID(task_id)
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError("task id: must be a UUID") from None
+    if str(found) != task_id:
+        # The result is stored under the canonical form: the caller would wait for ever.
+        raise ValueError("task id: must be a UUID in lower case with dashes")
+    return found
+
+
 def _tenant_caller(tenant: str | None) -> Caller:
     name = tenant or load_settings().celery_tenant
+    if not isinstance(name, str) or not TENANT_NAME.fullmatch(name):
+        raise ValueError("tenant: must be a tenant's name")
     with transaction() as session:
         tenant_id = session.scalar(select(Tenant.id).where(Tenant.name == name))
     if tenant_id is None:

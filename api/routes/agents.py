@@ -55,7 +55,11 @@ class AgentList(BaseModel):
 
 @router.put(
     "/{name}",
-    responses={201: {"model": StoredAgent, "description": "First version"}, **responses(400, 413)},
+    response_model_exclude_unset=True,  # as it was stored: defaults are not made explicit
+    responses={
+        201: {"model": StoredAgent, "description": "First version"},
+        **responses(400, 413, 415),
+    },
 )
 def put(name: Name, config: AgentConfig, caller: Authenticated, response: Response) -> StoredAgent:
     """Store a configuration; an unchanged one keeps its version."""
@@ -77,7 +81,7 @@ def put(name: Name, config: AgentConfig, caller: Authenticated, response: Respon
     return _view(agent)
 
 
-@router.get("/{name}", responses=responses(404))
+@router.get("/{name}", response_model_exclude_unset=True, responses=responses(404))
 def get(name: Name, caller: Authenticated, version: Version = None) -> StoredAgent:
     """Return an agent's configuration."""
     with transaction() as session:

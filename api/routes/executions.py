@@ -56,7 +56,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("", status_code=202, responses=responses(400, 409, 413, 422))
+@router.post("", status_code=202, responses=responses(400, 409, 413, 415, 422))
 def submit(
     body: Annotated[ExecutionRequest, Body(openapi_examples=EXAMPLES)],
     caller: Authenticated,
@@ -128,7 +128,9 @@ def list_executions(
     )
 
 
-@router.post("/{execution_id}/cancel", status_code=202, responses=responses(404, 409, 422))
+@router.post(
+    "/{execution_id}/cancel", status_code=202, responses=responses(404, 409, 413, 415, 422)
+)
 def cancel(execution_id: UUID, caller: Authenticated) -> Execution:
     """Ask for an execution to end; 409 when it has already ended."""
     submitting.cancel(execution_id, caller)

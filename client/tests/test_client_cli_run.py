@@ -224,6 +224,6 @@ def test_artifacts_are_saved(agentcore, server, api, ended, path, script, tmp_pa
     assert agentcore("run", "--output-dir", str(out), script).exit_code == 0
     assert (out / "out/a").read_bytes() == b"1"
     again = agentcore("run", "--output-dir", str(out), script)
-    assert again.exit_code == 125
-    assert "exists already" in again.stderr
+    assert again.exit_code == 2
+    assert "not an empty folder" in again.stderr
     assert agentcore("run", "--overwrite", "--output-dir", str(out), script).exit_code == 0

@@ -140,11 +140,13 @@ def test_agents_are_put_read_listed_and_deleted(api, client):
     stored = {"name": "a", "version": 2, "config": {"source": "1"}, "created_at": "2026-01-02"}
     api.answer("PUT", "/v1/agents/a", httpx.Response(201, json=stored))
     api.answer("GET", "/v1/agents/a", stored)
-    api.answer("GET", "/v1/agents", {"items": [stored | {"description": "d"}]})
+    first = {"items": [stored | {"description": "d"}], "next_cursor": "a"}
+    second = {"items": [stored | {"name": "b", "description": "e"}]}
+    api.answer("GET", "/v1/agents", first, second)
     api.answer("DELETE", "/v1/agents/a", httpx.Response(204))
     assert client.put_agent("a", {"source": "1"}).version == 2
     assert client.get_agent("a", version=2).config == {"source": "1"}
-    assert [agent.description for agent in client.list_agents()] == ["d"]
+    assert [agent.description for agent in client.list_agents()] == ["d", "e"]
     client.delete_agent("a")
     assert api.bodies() == [{"source": "1"}]
     assert api.requests[1].url.params["version"] == "2"

@@ -16,6 +16,7 @@ from deploy.local.stack import LocalStack
 from deploy.prepare import prepare
 from deploy.progress import console, step
 
+DEFAULT_URL = "http://127.0.0.1:8002"  # where the client looks when told nothing
 KEY_COMMAND = "{python} -m deploy.local run python -m api keys create"
 
 
@@ -27,9 +28,12 @@ def up(stack: LocalStack) -> int:
     user, _ = stack.flower_login()
     console.print(f"  API     {stack.api_url}")
     console.print(f"  Docs    {stack.api_url}/docs")
-    console.print(f"  Flower  {stack.flower_url}  (user {user}, password in secrets.json)")
+    password = stack.state / "secrets.json"
+    console.print(f"  Flower  {stack.flower_url}  (user {user}, password in {password})")
     console.print(f"  State   {stack.state}")
     console.print(f"  A key:  {KEY_COMMAND.format(python=_python())}")
+    if stack.api_url != DEFAULT_URL:
+        console.print(f"  Client: export AGENTCORE_URL={stack.api_url}")
     return 0
 
 

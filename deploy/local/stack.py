@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.errors import DiskFullError, ServiceStartError, StateDirectoryError
 from deploy.local import environment as env
+from deploy.local.containers import remove_containers
 from deploy.local.ports import require_free_port
 from deploy.local.processes import ProcessSpec, ProcessStatus, Supervisor
 from deploy.local.readiness import wait_until_ready
@@ -127,6 +128,9 @@ class LocalStack:
         with self._locked(say):
             say("stopping the processes (up to 15 s)")
             self._supervisor.stop(list(COMMANDS))
+            removed = remove_containers(self.environment()["AGENTCORE_DEPLOYMENT"])
+            if removed:
+                say(f"removed the containers of {removed} executions that were interrupted")
             say("stopping PostgreSQL and Valkey")
             # Both, whatever the environment says today: `up` may have been run with another.
             embedded_services(self.state, durable=True).stop()

@@ -45,6 +45,10 @@ def test_run_prints_what_the_program_printed_and_saves_artifacts(
     assert done.returncode == 0, done.stderr
     assert "Look at /checkout first." in done.stdout
     assert "| /checkout |" in (tmp_path / "out/report.md").read_text()
+    again = agentcore("run", "--output-dir", str(tmp_path / "out"), "-", stdin="print('ran')")
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+    assert "ran" not in again.stdout
 
 
 @pytest.mark.parametrize(

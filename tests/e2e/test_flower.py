@@ -43,3 +43,23 @@ def test_a_finished_execution_is_shown_under_its_id_without_its_code(flower: str
     assert shown["name"] == "agentcore.execute"
     everything = httpx.get(f"{flower}/api/tasks", auth=("viewer", PASSWORD)).text
     assert "visible-nowhere" not in everything
+
+
+def test_flower_does_not_show_the_brokers_password(flower: str, stack: Stack) -> None:
+    secret = stack.environment["AGENTCORE_BROKER_URL"].split("@")[0].split(":")[-1]
+    assert len(secret) > 20
+
+    def workers() -> str:
+        answer = httpx.get(
+            f"{flower}/api/workers",
+            params={"refresh": "1"},
+            auth=("viewer", PASSWORD),
+            timeout=30,
+        )
+        return answer.text if "stats" in answer.text else ""
+
+    shown = wait_until(workers, 30, "the workers in Flower")
+    assert secret not in shown
+    for page in ("/", "/tasks", "/broker", "/workers"):
+        text = httpx.get(f"{flower}{page}", auth=("viewer", PASSWORD), timeout=30).text
+        assert secret not in text, page

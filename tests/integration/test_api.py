@@ -162,7 +162,8 @@ def test_oversized_and_deep_bodies_are_refused(api: Api) -> None:
     large = api.post("/v1/executions", json={"source": "x" * 13_000_000})
     assert large.status_code == 413
     assert large.headers["content-type"] == "application/problem+json"
-    chunked = api.post("/v1/executions", content=iter([b"x" * 1_000_000] * 14))
+    typed = {"content-type": "application/json"}
+    chunked = api.post("/v1/executions", content=iter([b"x" * 1_000_000] * 14), headers=typed)
     assert chunked.status_code == 413
     assert chunked.headers["content-type"] == "application/problem+json"
     for body in (b"[" * 100_000, b'{"a":' * 50_000, b'{"context": {"memory": {"a": ' + b"[" * 900):
@@ -175,6 +176,33 @@ def test_oversized_and_deep_bodies_are_refused(api: Api) -> None:
         nested = [nested]
     answer = api.post("/v1/executions", json={"source": "1", "context": {"memory": {"a": nested}}})
     assert answer.status_code == 422, answer.text
+
+
+def test_a_body_that_is_not_json_is_told_how_to_be(api: Api) -> None:
+    body = b'{"source": "1",'
+    untyped = api.post("/v1/executions", content=body)
+    assert untyped.status_code == 415
+    assert "application/json" in untyped.json()["detail"]
+    broken = api.post("/v1/executions", content=body, headers={"content-type": "application/json"})
+    assert broken.status_code == 422
+    assert "not valid JSON at character 1" in broken.json()["detail"]
+
+
+def test_what_was_asked_is_not_overruled_by_a_default_of_the_other_group(api: Api) -> None:
+    limits = api.submit("pass", execution_limits={"max_execution_time_seconds": 600})["limits"]
+    assert limits["execution_time_seconds"] == 600
+    limits = api.submit("pass", resource_limits={"max_memory_mb": 1024})["limits"]
+    assert limits["memory_mb"] == 1024
+    both = {"resource_limits": {"max_memory_mb": 100}, "execution_limits": {"max_memory_mb": 90}}
+    assert api.submit("pass", **both)["limits"]["memory_mb"] == 90
+
+
+def test_an_agent_comes_back_as_it_was_stored(stack: Stack) -> None:
+    api = stack.client("storing")
+    config = {"source": "pass", "security_profile": "minimal", "restricted_python": False}
+    stored = api.put("/v1/agents/kept", json=config).json()
+    assert stored["config"] == config
+    assert api.put("/v1/agents/kept", json=stored["config"]).json()["version"] == 1
 
 
 def test_a_body_of_a_million_values_is_refused_at_once(api: Api) -> None:

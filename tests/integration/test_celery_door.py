@@ -21,7 +21,7 @@ def service(stack: Stack) -> Iterator[Celery]:
     app.close()
 
 
-def _send(service: Celery, request: object, tenant: str = "celery-tenant", **options: object):  # type: ignore[no-untyped-def]
+def _send(service: Celery, request: object, tenant: object = "celery-tenant", **options: object):  # type: ignore[no-untyped-def]
     return service.send_task(
         "agentcore.run",
         args=[request],
@@ -60,6 +60,55 @@ def test_a_refused_request_raises_at_the_caller(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         _send(service, request_).get(timeout=30)
+
+
+POISON = [
+    (b'{"a": 1}', {"task": "agentcore.execute", "id": "poison"}),
+    (b"[1, 2]", {"task": "agentcore.execute", "id": "poison"}),
+    (b'[["x"], {}]', {"task": "agentcore.run", "id": "poison"}),
+    (b"null", {"task": "agentcore.run", "id": None}),
+    (b"[[], {}, {}]", {"task": "agentcore.run"}),
+    (b"not json", {"task": "agentcore.execute", "id": "poison"}),
+    (b'[["S3CRET-CODE"], {}, {}]', {"task": "agentcore.runn", "id": "poison"}),
+    (b'{"task": "agentcore.run", "secret": "S3CRET-CODE"}', {}),
+    (b"[]", {"task": 5, "id": 7}),
+]
+
+
+@pytest.mark.parametrize("queue", ["agentcore", "agentcore.control"])
+def test_no_message_ends_a_worker_or_is_logged(
+    stack: Stack, service: Celery, api: Api, queue: str
+) -> None:
+    with service.producer_pool.acquire() as producer:
+        for body, headers in POISON:
+            producer.publish(
+                body,
+                routing_key=queue,
+                headers=headers,
+                content_type="application/json",
+                content_encoding="utf-8",
+            )
+    assert _send(service, {"source": "print('alive')"}).get(timeout=30)["status"] == "succeeded"
+    assert api.run("pass")["status"] == "succeeded"
+    for name in ("run", "control"):
+        assert stack.processes[name].poll() is None
+        assert "S3CRET-CODE" not in stack.log(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tenant": 5}, "tenant: must be a tenant's name"),
+        ({"tenant": "a\x00b"}, "tenant: must be a tenant's name"),
+        ({"task_id": "not-a-uuid"}, "task id: must be a UUID"),
+        ({"task_id": "6F9619FF-8B86-D011-B42D-00CF4FC964FF"}, "lower case with dashes"),
+    ],
+)
+def test_bad_names_and_ids_are_refused_in_words(
+    service: Celery, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        _send(service, {"source": "1"}, **options).get(timeout=30)
 
 
 def test_an_unknown_tenant_is_refused(service: Celery) -> None:

@@ -50,6 +50,66 @@ def test_the_supervisor_cannot_be_killed_stopped_or_read(api: Api) -> None:
     assert execution["stdout"]["text"].endswith("\n1\n")
 
 
+def test_the_supervisors_limits_and_priority_are_out_of_reach(api: Api) -> None:
+    execution = api.run(
+        "import ctypes, os, resource\n"
+        "for limit in (resource.RLIMIT_CPU, resource.RLIMIT_AS, resource.RLIMIT_NOFILE):\n"
+        "    try: resource.prlimit(1, limit, (0, 0)); print('SET', limit)\n"
+        "    except PermissionError: pass\n"
+        "for call in (lambda: os.setpriority(os.PRIO_PROCESS, 1, 19),\n"
+        "             lambda: os.setpriority(os.PRIO_USER, 0, 19),\n"
+        "             lambda: os.setpriority(os.PRIO_PGRP, 1, 19),\n"
+        "             lambda: os.sched_setaffinity(1, {0}),\n"
+        "             lambda: os.sched_setaffinity(2**32 + 1, {0}),\n"
+        "             lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))):\n"
+        "    try: call(); print('DONE')\n"
+        "    except (PermissionError, OverflowError): pass\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)); os.nice(1)\n"
+        "os.sched_setaffinity(0, os.sched_getaffinity(0)); print('own is fine')"
+    )
+    assert execution["stdout"]["text"] == "own is fine\n"
+    assert execution["usage"]["cpu_seconds"] > 0
+    assert execution["usage"]["peak_memory_bytes"] > 0
+
+
+def test_emptying_its_own_pipe_does_not_hang_the_supervisor(api: Api) -> None:
+    # Between the supervisor's being told of a byte and its reading it, the byte is gone.
+    execution = api.run(
+        "import os, threading\n"
+        "own = os.open('/proc/self/fd/1', os.O_RDONLY | os.O_NONBLOCK)\n"
+        "for _ in range(20000):\n"
+        "    os.write(1, b'x')\n"
+        "    try: os.read(own, 1)\n"
+        "    except BlockingIOError: pass\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    while True: pass\n"
+        "os._exit(0)",
+        execution_limits={"max_execution_time_seconds": 15},
+    )
+    assert (execution["status"], execution["exit_code"]) == ("succeeded", 0)
+    assert execution["usage"]["wall_seconds"] < 14
+
+
+def test_the_minimal_profile_runs_ordinary_programs(api: Api) -> None:
+    execution = api.run(
+        "import json, sys, threading, subprocess, tempfile, sqlite3, asyncio\n"
+        "async def main(): await asyncio.sleep(0); return 'async'\n"
+        "print(asyncio.run(main()), sqlite3.connect(':memory:').execute('select 1').fetchone())\n"
+        "print(subprocess.run([sys.executable, '-c', 'print(2)'], capture_output=True).stdout)\n"
+        "open('output/a', 'w').write(open('in.txt').read())",
+        security_profile="minimal",
+        restricted_python=False,
+        files=[{"path": "in.txt", "content": "input"}],
+        execution_limits={"max_file_descriptors": 64},
+    )
+    assert execution["status"] == "succeeded", execution
+    assert execution["stdout"]["text"] == "async (1,)\nb'2\\n'\n"
+    assert [item["path"] for item in execution["artifacts"]] == ["a"]
+    assert execution["isolation"]["inside"]["capabilities"]["bounding"] == []
+    assert execution["network_access"] == "none"
+
+
 def test_killing_everything_only_ends_the_program(api: Api) -> None:
     execution = api.run(
         "import os, time\nif os.fork() == 0: time.sleep(60)\nos.kill(-1, 9)\nprint('alive')",

@@ -66,7 +66,7 @@ def _verdict(
     if report is None:
         return _vanished(engine_saw_oom)
     if report.setup_error is not None:
-        message = f"input files could not be placed: {report.setup_error}"
+        message = f"the sandbox could not be set up: {report.setup_error}"
         return Status.FAILED, Reason.SANDBOX_ERROR, message
     if report.exec_error is not None:
         message = f"the command cannot be run: {report.exec_error}"

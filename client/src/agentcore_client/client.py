@@ -1,5 +1,6 @@
 """The client: all calls of the API behind one object."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -44,12 +45,18 @@ class AgentCalls(Calls):
         return self._ask(AgentVersion, Call(method="GET", path=agent_path(name), params=params))
 
     def list_agents(self) -> tuple[AgentSummary, ...]:
-        """Return the newest version of every agent."""
-        return self.agent_list().items
+        """Return the newest version of every agent, however many pages they fill."""
+        return tuple(item for page in self.agent_pages() for item in page.items)
 
-    def agent_list(self) -> AgentList:
-        """Return the same as `list_agents`, with the JSON that the server sent."""
-        return self._ask(AgentList, Call(method="GET", path="/v1/agents"))
+    def agent_pages(self) -> Iterator[AgentList]:
+        """Yield the pages of agents by name, with the JSON that the server sent."""
+        params: dict[str, str] = {}
+        while True:
+            page = self._ask(AgentList, Call(method="GET", path="/v1/agents", params=params))
+            yield page
+            if page.next_cursor is None:
+                return
+            params = {"cursor": page.next_cursor}
 
     def delete_agent(self, name: str) -> None:
         """Delete an agent with all its versions. Raises NotFoundError."""

@@ -201,9 +201,10 @@ class AgentSummary(Response):
 
 
 class AgentList(Response):
-    """All stored agents of the tenant."""
+    """One page of the tenant's stored agents, by name."""
 
     items: tuple[AgentSummary, ...]
+    next_cursor: str | None = None
 
 
 class ProfileInfo(Response):

@@ -12,6 +12,7 @@ from .channel import Channel
 
 WORKSPACE = Path("/workspace")
 PR_SET_DUMPABLE = 4
+SETTING_UP, EXECUTING = "S", "E"  # how far a child came
 NICENESS = 10  # the program yields to the supervisor inside their common CPU quota
 OOM_SCORE = 1000  # the highest: the program goes first when memory runs out
 BASE_ENVIRONMENT = {
@@ -43,7 +44,7 @@ def place_files(channel: Channel, job: dict[str, Any]) -> int:
 
 
 def _unlinked_file(data: bytes) -> int:
-    descriptor = os.open("/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)  # noqa: S108 - our own tmpfs
+    descriptor = os.open(WORKSPACE, os.O_TMPFILE | os.O_RDWR, 0o600)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(data)
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -62,12 +63,18 @@ class Program:
             _become(job, stdin_fd, stdout_write, stderr_write, failure_write)
         for descriptor in (stdin_fd, stdout_write, stderr_write, failure_write):
             os.close(descriptor)
-        # Ends at once: exec closes the pipe, or the child says why it could not.
-        self.exec_error = os.read(failure_read, 256).decode(errors="replace")
+        # Ends at once: exec closes the pipe, or the child says how far it came and why no further.
+        said = os.read(failure_read, 256).decode(errors="replace")
         os.close(failure_read)
+        self.setup_error = said[1:] if said[:1] == SETTING_UP else None
+        self.exec_error = said[1:] if said[:1] == EXECUTING else None
+        # Or the program could empty a pipe between our being told and our reading, and hang us.
+        for descriptor in (self.stdout, self.stderr):
+            os.set_blocking(descriptor, False)
 
 
 def _become(job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: int) -> NoReturn:
+    stage = SETTING_UP
     try:
         os.setsid()
         for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
@@ -80,10 +87,11 @@ def _become(job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: 
         for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(WORKSPACE)
+        stage = EXECUTING
         os.execvpe(job["argv"][0], job["argv"], BASE_ENVIRONMENT | job["environment"])  # noqa: S606
     except BaseException as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
-        os.write(failure, (text or "unknown error").encode(errors="replace")[:256])
+        os.write(failure, (stage + (text or "unknown error")).encode(errors="replace")[:256])
     finally:
         sys.stdout = sys.stderr = None
         os._exit(127)

@@ -107,7 +107,10 @@ class _Run:
                     self._reap(key.fd, program.pid)
 
     def _read_output(self, descriptor: int, name: str) -> bool:
-        data = os.read(descriptor, READ_SIZE)
+        try:
+            data = os.read(descriptor, READ_SIZE)
+        except BlockingIOError:
+            return True  # the program has read it back itself
         if not data:
             self.selector.unregister(descriptor)
             return False
@@ -159,7 +162,8 @@ class _Run:
             {
                 "exit_code": code if code >= 0 else None,
                 "signal": -code if code < 0 else None,
-                "exec_error": program.exec_error or None,
+                "setup_error": program.setup_error,
+                "exec_error": program.exec_error,
                 "killed": self.killed,
                 "oom_kills": oom_kills,
                 "peak_memory_bytes": peak,

@@ -69,13 +69,15 @@ def get(
 def list_(options: Common) -> None:
     """List the stored agents."""
     with options.connect() as client:
-        found = client.agent_list()
+        pages = list(client.agent_pages())
     if options.json:
-        print_json(found.raw)
+        items = [item for page in pages for item in page.raw["items"]]
+        print_json(pages[-1].raw | {"items": items})
         return
     rows = (
         (item.name, item.version, f"{item.created_at:%Y-%m-%d %H:%M:%S}", item.description)
-        for item in found.items
+        for page in pages
+        for item in page.items
     )
     print_table(("NAME", "VERSION", "CREATED", "DESCRIPTION"), rows)
 

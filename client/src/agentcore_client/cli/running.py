@@ -51,6 +51,7 @@ def run(options: RunOptions) -> None:
     Ctrl-C cancels the execution.
     """
     request = build_request(options)
+    _require_room(options)
     with options.connect() as client:
         submitted = _submitted(client, request)
         if options.detach:
@@ -62,6 +63,18 @@ def run(options: RunOptions) -> None:
             places = client.download(execution.id, options.output_dir, overwrite=options.overwrite)
             tell(f"saved {len(places)} files in {options.output_dir}")
     raise typer.Exit(exits.exit_code(execution))
+
+
+def _require_room(options: RunOptions) -> None:
+    """Refuse before anything runs what could not be saved afterwards."""
+    folder = options.output_dir
+    if folder is None or options.overwrite or not folder.exists():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise typer.BadParameter(
+            f"{folder} is not an empty folder; choose another, or add --overwrite",
+            param_hint="--output-dir",
+        )
 
 
 @takes_options
