@@ -87,7 +87,9 @@ class Runnable(Contract):
     )
     files: tuple[InputFile, ...] = Field((), max_length=64, fail_fast=True)
     image: Name = Field("python", description="A name of the operator's image catalogue")
-    security_profile: ProfileName = "standard"
+    security_profile: ProfileName = Field(
+        "standard", description="When left out, the operator's default, which is standard"
+    )
     resource_limits: ResourceLimits = Field(default_factory=ResourceLimits)
     execution_limits: ExecutionLimits = Field(default_factory=ExecutionLimits)
     allowed_hosts: tuple[AllowedHost, ...] = Field(

@@ -118,14 +118,16 @@ def _tool_program(request: ExecutionRequest, agent: AgentConfig) -> dict[str, An
 def resolve(request: ResolvedRequest, settings: Settings) -> Effective:
     """Return what will be in force. Raises RequestRefusedError naming field and limit."""
     _check_ceilings(request, settings)
-    if request.security_profile not in settings.allowed_profiles:
+    named = "security_profile" in request.model_fields_set
+    profile_name = request.security_profile if named else settings.default_profile
+    if profile_name not in settings.allowed_profiles:
         allowed = ", ".join(settings.allowed_profiles)
         raise RequestRefusedError("security_profile", f"not enabled here; enabled are: {allowed}")
     reference = settings.sandbox_images.get(request.image)
     if reference is None:
         known = ", ".join(sorted(settings.sandbox_images))
         raise RequestRefusedError("image", f"not in the catalogue; it has: {known}")
-    profile = named_profile(request.security_profile)
+    profile = named_profile(profile_name)
     limits = _limits(request, settings)
     _check_files_fit(request, limits)
     return Effective(

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         description="JSON list of the profiles that requests may name",
     )
 
+    default_profile: Literal["minimal", "standard", "privileged"] = Field(
+        "standard", description="Profile of requests that name none"
+    )
+
     # Resources: ceilings that no request may pass
     ceiling_memory_mb: int = Field(2048, ge=32)
     ceiling_cpu_cores: float = Field(2.0, ge=0.05)
@@ -123,9 +127,11 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, _FileSource(settings_cls))
 
     @model_validator(mode="after")
-    def _check_times(self) -> Self:
+    def _check_together(self) -> Self:
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("AGENTCORE_LEASE_SECONDS must be at least twice the heartbeat")
+        if self.default_profile not in self.allowed_profiles:
+            raise ValueError("AGENTCORE_DEFAULT_PROFILE must be one of AGENTCORE_ALLOWED_PROFILES")
         return self
 
 

@@ -120,12 +120,14 @@ def _row(
     caller: Caller,
     agent: Agent | None,
 ) -> dict[str, object]:
+    # The profile is settled here: a worker's own default must not change it.
+    settled = {"security_profile": effective.profile.profile_name}
     return {
         "tenant_id": caller.tenant_id,
         "api_key_id": caller.api_key_id,
         "agent_name": agent.name if agent else None,
         "agent_version": agent.version if agent else None,
-        "request": merged.model_dump(mode="json", exclude_unset=True),
+        "request": merged.model_dump(mode="json", exclude_unset=True) | settled,
         "security_profile": effective.profile.profile_name,
         "image": effective.image,
         "network_access": effective.network_access,

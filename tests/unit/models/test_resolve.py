@@ -263,3 +263,13 @@ def test_restricted_python_is_never_dropped_in_silence():
     assert not effective(
         {"source": "x", "security_profile": "minimal", "restricted_python": False}
     ).restricted_python
+
+
+def test_a_request_that_names_no_profile_gets_the_operators_default():
+    strict = Settings(
+        database_url="postgresql://x", broker_url="redis://x", default_profile="minimal"
+    )
+    silent = merged({"source": "x", "restricted_python": False}, None)
+    named = merged({"source": "x", "security_profile": "standard"}, None)
+    assert resolve(silent, strict).profile.profile_name == "minimal"
+    assert resolve(named, strict).profile.profile_name == "standard"

@@ -78,6 +78,12 @@ def test_a_value_that_is_not_json_is_named_by_its_variable(env, variable):
         load_settings()
 
 
+def test_a_default_profile_that_is_not_allowed_is_refused(env):
+    env.setenv("AGENTCORE_DEFAULT_PROFILE", "privileged")
+    with pytest.raises(SettingsError, match="AGENTCORE_DEFAULT_PROFILE"):
+        load_settings()
+
+
 def test_an_infinite_ceiling_is_refused(env):
     env.setenv("AGENTCORE_CEILING_EXECUTION_TIME_SECONDS", "inf")
     with pytest.raises(SettingsError, match="AGENTCORE_CEILING_EXECUTION_TIME_SECONDS"):

@@ -21,6 +21,10 @@ def row(body):
     return _row(request, merged, resolve(merged, SETTINGS), CALLER, None)
 
 
+def test_the_profile_that_was_settled_is_stored():
+    assert row({"source": "x"})["request"] == {"source": "x", "security_profile": "standard"}
+
+
 def request_hash(body):
     return _hash(ExecutionRequest.model_validate(body))
 
