@@ -11,6 +11,12 @@ import pytest
 from deploy.local.services import Services, start_services
 from tests.harness import Api, Stack
 
+# What modules read at import leads nowhere: a test that needs a service gets its own.
+for name in [name for name in os.environ if name.startswith("AGENTCORE_")]:
+    del os.environ[name]
+os.environ["AGENTCORE_DATABASE_URL"] = "postgresql://nobody@/nothing?host=/nonexistent"
+os.environ["AGENTCORE_BROKER_URL"] = "redis://127.0.0.1:1/0"
+
 CI = os.environ.get("CI") == "true"
 
 

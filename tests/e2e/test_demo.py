@@ -46,7 +46,7 @@ def test_a_port_in_use_is_named_in_one_line(tmp_path: Path, sandbox_image: str) 
         taken.listen()
         port = str(taken.getsockname()[1])
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if "AGENTCORE_" not in name},
             "AGENTCORE_STATE_DIR": str(tmp_path / "state"),
             "AGENTCORE_API_PORT": port,
         }
