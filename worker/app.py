@@ -39,7 +39,6 @@ def make_app(settings: Settings) -> Celery:
     if results is None and not _is_redis(settings):
         raise SettingsError("AGENTCORE_RESULT_BACKEND_URL: needed with a broker that is not Redis")
     app = Celery("agentcore", broker=broker, include=["worker.tasks"])
-    app.Task.Strategy = "worker.consumer:checked"
     app.conf.update(
         result_backend=results.get_secret_value() if results else broker,
         result_expires=RESULT_EXPIRES,

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery.exceptions import InvalidTaskError, NotRegistered
-from celery.worker import strategy
+from celery.exceptions import NotRegistered
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 log = structlog.get_logger()
@@ -18,21 +17,21 @@ MAX_SHOWN = 100  # characters of a name that a stranger chose
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
-def checked(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:
-    """Celery's default strategy, which refuses a malformed message instead of failing."""
-    handle = strategy.default(task, app, consumer, **options)
-
-    def refuse_malformed(*arguments: Any, **more: Any) -> Any:
-        try:
-            return handle(*arguments, **more)
-        except MALFORMED as error:
-            raise InvalidTaskError(type(error).__name__) from error
-
-    return refuse_malformed
-
-
 class Consumer(CeleryConsumer):
     """Refuses what it cannot take, tells the sender where it can, and goes on."""
+
+    def create_task_handler(self, *arguments: Any, **more: Any) -> Callable[[Any], Any]:
+        """Return Celery's handler of messages, made to refuse where it would fail."""
+        handle = super().create_task_handler(*arguments, **more)
+
+        def refuse_malformed(message: Any) -> Any:
+            try:
+                return handle(message)
+            except MALFORMED as error:
+                self._refuse(message, f"malformed: {type(error).__name__}")
+                return None
+
+        return refuse_malformed
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Refuse what is no task message."""

@@ -72,6 +72,8 @@ POISON = [
     (b'[["S3CRET-CODE"], {}, {}]', {"task": "agentcore.runn", "id": "poison"}),
     (b'{"task": "agentcore.run", "secret": "S3CRET-CODE"}', {}),
     (b"[]", {"task": 5, "id": 7}),
+    (b"[[], {}, {}]", {"task": ["agentcore.run"], "id": "poison"}),
+    (b"[[], {}, {}]", {"task": {"a": 1}, "id": "poison"}),
 ]
 
 

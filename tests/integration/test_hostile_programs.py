@@ -239,6 +239,37 @@ def test_too_many_artifacts_are_cut_at_the_count(api: Api) -> None:
     assert "216 more artifacts left out" in execution["warnings"]
 
 
+def test_a_directory_of_endless_names_is_looked_at_only_so_far(api: Api) -> None:
+    execution = api.run(
+        "n = 0\n"
+        "try:\n"
+        "    while True:\n"
+        "        open(f'output/{n:06}' + 'x' * 200, 'w').close(); n += 1\n"
+        "except OSError: print('full')",
+        execution_limits={"max_execution_time_seconds": 60, "max_cpu_percent": 100},
+    )
+    assert (execution["status"], execution["stdout"]["text"]) == ("succeeded", "full\n")
+    assert execution["usage"]["peak_memory_bytes"] > 0
+    assert len(execution["artifacts"]) == 64
+    # 10,000 were looked at: 64 came out, 20 are named, and the end of the looking counts as one.
+    assert "9917 more artifacts left out" in execution["warnings"]
+
+
+def test_pipes_held_by_sockets_in_flight_do_not_hold_the_end_up(api: Api) -> None:
+    execution = api.run(
+        "import array, os, socket\n"
+        "for _ in range(3):\n"
+        "    one, two = socket.socketpair()\n"
+        "    held = array.array('i', [one.fileno(), two.fileno(), 1, 2])\n"
+        "    for end in (one, two):\n"
+        "        end.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, held)])\n"
+        "print('sent', flush=True)\nos._exit(0)",
+        execution_limits={"max_execution_time_seconds": 20},
+    )
+    assert (execution["status"], execution["stdout"]["text"]) == ("succeeded", "sent\n")
+    assert execution["usage"]["wall_seconds"] < 5
+
+
 def test_replacing_the_output_folder_by_a_link_yields_nothing(api: Api) -> None:
     execution = api.run("import os; os.rmdir('output'); os.symlink('/etc', 'output')")
     assert execution["status"] == "succeeded"

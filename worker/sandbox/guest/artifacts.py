@@ -1,8 +1,9 @@
 """Streams the regular files under /workspace/output, within caps; links are never followed."""
 
+import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from . import protocol
@@ -10,6 +11,9 @@ from .channel import Channel
 from .program import WORKSPACE
 
 MAX_SKIPPED = 20  # entries named in the report; the rest is only counted
+# Entries looked at: their names must fit into what memory the program has left us.
+MAX_ENTRIES = 10_000
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK
 CHUNK = protocol.MAX_GUEST_FRAME
 
 
@@ -41,42 +45,55 @@ def collect(channel: Channel, caps: dict[str, int]) -> dict[str, Any]:
 
 
 def _entries(depth: int, report: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    root = str(WORKSPACE / "output")
-
-    def unreadable(error: OSError) -> None:
-        path = os.path.relpath(str(error.filename), root)
-        _skip(report, path, f"cannot be read: {error.strerror}")
-
+    """Yield folder descriptor, name and path of everything that is not a folder."""
+    left = [MAX_ENTRIES]
     try:
-        if stat.S_ISDIR(os.lstat(root).st_mode):
-            yield from _walk(root, depth, report, unreadable)
-        else:
-            _skip(report, "", "output is not a folder")
+        root = os.open(WORKSPACE / "output", FOLDER)
     except OSError as error:
         _skip(report, "", f"output cannot be read: {error.strerror}")
-
-
-def _walk(
-    root: str, depth: int, report: dict[str, Any], unreadable: Callable[[OSError], None]
-) -> Iterator[tuple[int, str, str]]:
-    for folder, folders, files, folder_fd in os.fwalk(root, onerror=unreadable):
-        below = os.path.relpath(folder, root)
-        prefix = "" if below == "." else below + "/"
-        if prefix.count("/") >= depth and folders:
-            _skip(report, prefix, f"deeper than {depth} folders")
-            folders.clear()
-        # fwalk counts links to folders among the folders; they are entries to be refused.
-        links = [name for name in folders if _is_link(name, folder_fd)]
-        folders.sort()
-        for name in sorted(files + links):
-            yield folder_fd, name, prefix + name
-
-
-def _is_link(name: str, folder_fd: int) -> bool:
+        return
     try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
+        yield from _folder(root, "", depth, left, report)
+    finally:
+        os.close(root)
+
+
+def _folder(
+    folder_fd: int, prefix: str, depth: int, left: list[int], report: dict[str, Any]
+) -> Iterator[tuple[int, str, str]]:
+    for name in sorted(_names(folder_fd, prefix, left, report)):
+        path = prefix + name
+        try:
+            inner = os.open(name, FOLDER, dir_fd=folder_fd)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                yield folder_fd, name, path
+            else:
+                _skip(report, path, f"cannot be read: {error.strerror}")
+            continue
+        try:
+            if depth == 0:
+                _skip(report, path + "/", "in too many folders")
+            else:
+                yield from _folder(inner, path + "/", depth - 1, left, report)
+        finally:
+            os.close(inner)
+
+
+def _names(folder_fd: int, prefix: str, left: list[int], report: dict[str, Any]) -> list[str]:
+    """Return the names in a folder; all folders together give at most MAX_ENTRIES."""
+    names = []
+    try:
+        with os.scandir(folder_fd) as entries:
+            for entry in entries:
+                if left[0] == 0:
+                    _skip(report, prefix, f"more than {MAX_ENTRIES} entries in output")
+                    break
+                left[0] -= 1
+                names.append(entry.name)
+    except OSError as error:
+        _skip(report, prefix, f"cannot be read: {error.strerror}")
+    return names
 
 
 def _refusal(path: str, status: os.stat_result, caps: dict[str, int]) -> str | None:

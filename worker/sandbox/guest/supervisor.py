@@ -17,6 +17,7 @@ from .channel import Channel, ChannelClosedError
 from .program import Program, place_files, set_dumpable
 
 DEADLINE_SLACK = 10  # seconds past the limit after which the guest ends itself, unasked
+DRAIN_SECONDS = 1  # for what the ended program had written; a pipe holds 64 KiB
 READ_SIZE = 65_536  # bytes, the size of a pipe
 ABANDONED = 70  # exit code when the worker is gone
 
@@ -62,6 +63,7 @@ class _Run:
         }
         self.wait_status: int | None = None
         self.killed: str | None = None
+        self.drained_at = float("inf")  # when to stop waiting for the ends of the pipes
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> None:
@@ -94,8 +96,11 @@ class _Run:
         self.selector.register(program.stderr, selectors.EVENT_READ, "stderr")
         open_streams = {"stdout", "stderr"}
         while self.wait_status is None or open_streams:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now > self.drained_at:
+                return  # something that is no process holds a pipe open, as a socket in flight may
+            left = min(self.deadline, self.drained_at) - now
+            if self.deadline <= now:
                 raise ChannelClosedError  # the worker should have ended this long ago
             for key, _ in self.selector.select(left):
                 if key.data in open_streams:
@@ -140,6 +145,7 @@ class _Run:
                 return
             if pid == program_pid:
                 self.wait_status = status
+                self.drained_at = time.monotonic() + DRAIN_SECONDS
                 # Whoever survives the program must not hold its pipes open, nor run on.
                 self._kill_everything()
 
