@@ -37,6 +37,7 @@ class _Doorbell:
             try:
                 send()
             except Exception:
+                # One failed message must not silence the doorbell for all that come after it.
                 log.exception("doorbell_failed")
 
 

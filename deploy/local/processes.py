@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from deploy.errors import ServiceStartError
 from deploy.local.handles import ProcessHandle, stop_all
@@ -61,13 +62,7 @@ class Supervisor:
         self._prepare(spec.name)
         with self.log_of(spec.name).open("ab") as log:
             child = subprocess.Popen(
-                list(spec.argv),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._cwd,
-                env=dict(spec.environment),
-                start_new_session=True,
+                list(spec.argv), start_new_session=True, **self._surroundings(spec, log)
             )
         self._children[spec.name] = child
         handle = ProcessHandle.of(child.pid)
@@ -82,19 +77,22 @@ class Supervisor:
         try:
             with self.log_of(spec.name).open("ab") as log:
                 done = subprocess.run(
-                    list(spec.argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._cwd,
-                    env=dict(spec.environment),
-                    check=False,
-                    timeout=timeout,
+                    list(spec.argv), check=False, timeout=timeout, **self._surroundings(spec, log)
                 )
         except subprocess.TimeoutExpired as error:
             raise ServiceStartError(f"{spec.name} did not end in {timeout:.0f} s") from error
         if done.returncode != 0:
             raise self.failure(spec.name)
+
+    def _surroundings(self, spec: ProcessSpec, log: IO[bytes]) -> dict[str, Any]:
+        """Return how every process is run: no input, output to its log, only its own settings."""
+        return {
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": log,
+            "cwd": self._cwd,
+            "env": dict(spec.environment),
+        }
 
     def stop(self, names: Sequence[str]) -> list[str]:
         """Stop processes together; returns the names of those that really ran."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,11 +60,10 @@ def start_services(directory: Path, *, durable: bool) -> Services:
     Raises `ServiceStartError` with one line when a server does not come up.
     """
     services = embedded_services(directory, durable=durable)
-    try:
+    with ExitStack() as undo:
+        undo.callback(services.stop)
         services.start()
-    except BaseException:
-        services.stop()
-        raise
+        undo.pop_all()
     return services
 
 
