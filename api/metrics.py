@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
@@ -18,6 +25,9 @@ REQUESTS = Counter("agentcore_http_requests_total", "HTTP requests", ["method", 
 DURATION = Histogram(
     "agentcore_http_request_duration_seconds", "Time to answer, long-polls included", ["route"]
 )
+
+
+WAITING = Gauge("agentcore_waiting_requests", "Requests that are woken when an execution ends")
 
 
 class _Queue(Collector):

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from sqlalchemy import make_url
 
+from api import metrics
 from models.settings import Settings
 
 log = structlog.get_logger()
@@ -42,11 +43,13 @@ class Waiters:
         if self._count >= self._most:
             event.set()
         self._count += 1
+        metrics.WAITING.set(self._count)
         self._events[execution_id].add(event)
         try:
             yield event
         finally:
             self._count -= 1
+            metrics.WAITING.set(self._count)
             self._events[execution_id].discard(event)
             if not self._events[execution_id]:
                 del self._events[execution_id]

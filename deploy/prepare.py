@@ -21,6 +21,26 @@ from deploy.progress import step
 from deploy.system import apt_install
 
 
+def _has_apparmor_parser() -> bool:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return shutil.which("apparmor_parser", path=path) is not None
+
+
+def _has_kernel_headers() -> bool:
+    return any(Path("/usr/include").glob("*/asm/unistd_64.h"))
+
+
+# Debian's package, why the tests want it, and whether it is here.
+TEST_TOOLS = (
+    ("apparmor", "its parser checks our profiles", _has_apparmor_parser),
+    (
+        "linux-libc-dev",
+        "our table of calls is held against it",
+        _has_kernel_headers,
+    ),
+)
+
+
 def prepare(state: Path) -> None:
     """Bring engine and image up; raises `EngineError`, `ImageError` or `SystemPackageError`."""
     with step("Docker engine") as say:
@@ -31,13 +51,15 @@ def prepare(state: Path) -> None:
 
 def install_test_tools() -> None:
     """Install what only tests need; where that cannot be, those tests say so and are skipped."""
-    if shutil.which("apparmor_parser", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
+    wanted = [(name, why) for name, why, is_here in TEST_TOOLS if not is_here()]
+    if not wanted:
         return
     with step("Tools for tests") as say:
-        try:
-            apt_install("apparmor", why="its parser checks our profiles", say=say)
-        except SystemPackageError as error:
-            say(f"skipped: {error}")
+        for name, why in wanted:
+            try:
+                apt_install(name, why=why, say=say)
+            except SystemPackageError as error:
+                say(f"skipped: {error}")
 
 
 def main() -> int:

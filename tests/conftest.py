@@ -1,7 +1,6 @@
 """Fixtures shared by all tests that need real parts. A missing part skips here, fails in CI."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,21 +8,13 @@ import docker
 import pytest
 
 from deploy.local.services import Services, start_services
-from tests.harness import Api, Stack
+from tests.harness import Api, Stack, missing
 
 # What modules read at import leads nowhere: a test that needs a service gets its own.
 for name in [name for name in os.environ if name.startswith("AGENTCORE_")]:
     del os.environ[name]
 os.environ["AGENTCORE_DATABASE_URL"] = "postgresql://nobody@/nothing?host=/nonexistent"
 os.environ["AGENTCORE_BROKER_URL"] = "redis://127.0.0.1:1/0"
-
-CI = os.environ.get("CI") == "true"
-
-
-def _missing(what: str) -> None:
-    if CI:
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +24,7 @@ def engine() -> docker.DockerClient:
         client = docker.from_env(timeout=30)
         client.ping()
     except docker.errors.DockerException as error:
-        _missing(f"no container engine answers ('make test' starts one): {error}")
+        missing(f"no container engine answers ('make test' starts one): {error}")
     return client
 
 
@@ -44,7 +35,7 @@ def sandbox_image(engine: docker.DockerClient) -> str:
     try:
         engine.images.get(name)
     except docker.errors.ImageNotFound:
-        _missing(f"no image {name} ('make test' builds it)")
+        missing(f"no image {name} ('make test' builds it)")
     return name
 
 
@@ -61,12 +52,7 @@ def stack(
     services: Services, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """The whole stack, migrated and ready."""
-    running = Stack(
-        services,
-        tmp_path_factory.mktemp("stack"),
-        deployment=f"test-{secrets.token_hex(4)}",
-        image=sandbox_image,
-    )
+    running = Stack(services, tmp_path_factory.mktemp("stack"), image=sandbox_image)
     running.migrate()
     running.start("api", "run", "control", "beat")
     try:

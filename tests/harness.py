@@ -1,16 +1,17 @@
 """Starts the real stack for tests: PostgreSQL, Valkey, API, workers, beat, as real processes."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
-from alembic import command
+import pytest
 from alembic.config import Config
 
 from deploy.local.services import Services
@@ -40,9 +41,7 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30, what: str = "c
 class Stack:
     """One deployment: its processes, their environment, and clients of its API."""
 
-    def __init__(
-        self, services: Services, directory: Path, *, deployment: str, image: str, **settings: str
-    ) -> None:
+    def __init__(self, services: Services, directory: Path, *, image: str, **settings: str) -> None:
         assert services.postgres is not None
         assert services.valkey is not None
         self.directory = directory
@@ -55,7 +54,7 @@ class Stack:
             "AGENTCORE_DATABASE_OWNER_URL": services.postgres.owner_url,
             "AGENTCORE_DATABASE_APP_ROLE": "agentcore_app",
             "AGENTCORE_BROKER_URL": services.valkey.url,
-            "AGENTCORE_DEPLOYMENT": deployment,
+            "AGENTCORE_DEPLOYMENT": f"test-{secrets.token_hex(4)}",
             "AGENTCORE_API_PORT": str(self.port),
             "AGENTCORE_SANDBOX_IMAGES": f'{{"python": "{image}", "gone": "agentcore/none:0"}}',
             # Short, so that recovery can be awaited in a test.
@@ -185,12 +184,22 @@ class Api(httpx.Client):
         return self.get(f"/v1/executions/{execution_id}/events").json()
 
 
+def refused_fields(answer: httpx.Response) -> set[str]:
+    """Return the fields that a refusal names."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return {item["field"] for item in answer.json()["errors"]}
+
+
+def missing(what: str) -> NoReturn:
+    """Skip a test for want of a part of this machine; in CI that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 def alembic_config(url: str) -> Config:
     """Return Alembic's configuration for the given database."""
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["url"] = url
     return config
-
-
-__all__ = ["Api", "Stack", "alembic_config", "command", "free_port", "wait_until"]

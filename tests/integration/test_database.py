@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
@@ -14,7 +15,7 @@ from deploy.local.services import Services
 from models.audit import broken_at
 from models.status import TRANSITIONS, Status
 from models.tables import AuditEventRow, Base
-from tests.harness import Stack, alembic_config, command
+from tests.harness import Stack, alembic_config
 
 INSERT = """
 INSERT INTO executions (id, tenant_id, request_hash, request, security_profile, image,

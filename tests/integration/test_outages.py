@@ -29,12 +29,7 @@ def own_stack(
     own_services: Services, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """A stack without processes yet."""
-    running = Stack(
-        own_services,
-        tmp_path_factory.mktemp("own-stack"),
-        deployment=f"test-{secrets.token_hex(4)}",
-        image=sandbox_image,
-    )
+    running = Stack(own_services, tmp_path_factory.mktemp("own-stack"), image=sandbox_image)
     running.migrate()
     yield running
     running.stop()
