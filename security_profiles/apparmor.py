@@ -1,8 +1,15 @@
 """Renders a profile as AppArmor text for `apparmor_parser -r`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from security_profiles.capabilities import CAPABILITY_BITS, DANGEROUS_CAPABILITIES
 from security_profiles.profiles import STANDARD_CAPABILITIES, get_profile
+
+_RELAXED = "agentcore-privileged"
+
+# What standard denies besides the five: chroot is a way out even where a request names it.
+_NEVER = DANGEROUS_CAPABILITIES.keys() | {"SYS_CHROOT"}
+_HARMLESS_CAPABILITIES = tuple(name for name in CAPABILITY_BITS if name not in _NEVER)
 
 _HEAD = """\
 # Generated from security_profiles/apparmor.py by `python -m security_profiles render`.
@@ -79,7 +86,7 @@ _PROCESSES = """\
 """
 
 _NETWORK = """\
-  # Network: TCP and local sockets only; no datagrams, raw packets or netlink.
+  # TCP and local sockets; no raw packets, no netlink. Datagrams only where said below.
   network inet stream,
   network inet6 stream,
   unix (bind, listen),
@@ -92,14 +99,37 @@ _NETWORK = """\
   /dev/pts/[0-9]* rw,
 """
 
+_RELAXATIONS = """\
+  # The root file system is read/write here: programs may be installed and run, scratch space
+  # included. The denials above hold, and so does this one for what is outside of any container.
+  /** rwklm,
+  /** ix,
+  deny @{PROC}/{acpi,bus,fs,irq,scsi}/** wklx,
+
+  # Datagrams too: a bridged network asks its own name servers.
+  network inet dgram,
+  network inet6 dgram,
+"""
+
+
+def apparmor_kernel_name(profile_name: str, apparmor_profile: str) -> str:
+    """The name by which the kernel knows the profile; "privileged" has a relaxed text of its own.
+
+    apparmor_profile: `Profile.apparmor_profile`, or the one that a request chose instead.
+    """
+    if (profile_name, apparmor_profile) == ("privileged", "agentcore-standard"):
+        return _RELAXED
+    return apparmor_profile
+
 
 def render_apparmor(name: str) -> str:
-    """The AppArmor profile of `name` as text; the kernel knows it by `Profile.apparmor_profile`.
+    """The AppArmor text of the security profile `name`, under its `apparmor_kernel_name`.
 
-    "privileged" shares the text of "standard", because a name in the kernel has one text.
     Raises UnknownProfileError.
     """
-    return "\n".join(_sections(get_profile(name).apparmor_profile)) + "}\n"
+    profile = get_profile(name)
+    kernel_name = apparmor_kernel_name(name, profile.apparmor_profile)
+    return "\n".join(_sections(kernel_name)) + "}\n"
 
 
 def _sections(kernel_name: str) -> Iterator[str]:
@@ -107,6 +137,15 @@ def _sections(kernel_name: str) -> Iterator[str]:
     yield _DENIED
     yield _FILES
     yield _PROCESSES.format(name=kernel_name)
-    if kernel_name == "agentcore-standard":
-        yield _NETWORK
-        yield "".join(f"  capability {name.lower()},\n" for name in STANDARD_CAPABILITIES)
+    if kernel_name == "agentcore-minimal":
+        return
+    yield _NETWORK
+    if kernel_name == _RELAXED:
+        yield _RELAXATIONS
+        yield _capabilities(_HARMLESS_CAPABILITIES)
+    else:
+        yield _capabilities(STANDARD_CAPABILITIES)
+
+
+def _capabilities(names: Iterable[str]) -> str:
+    return "".join(f"  capability {name.lower()},\n" for name in names)

@@ -1,4 +1,4 @@
-"""Calls that no profile allows and no request can add, each with the reason.
+"""Calls that no profile allows, and no request adds unless the operator permits them by name.
 
 The filter denies by default, so this list does not make the filter; it makes a mistake in the
 allow lists, or a request for one of these, an error instead of a hole.
@@ -44,9 +44,10 @@ _REASONS: dict[str, str] = {
 }
 
 BLOCKED: dict[str, str] = {name: why for names, why in _REASONS.items() for name in names.split()}
-"""System call name: why it is blocked in every profile."""
+"""System call name: why it is blocked in every profile, to be told to who asks for it."""
 
 REFUSED_WITH_ENOSYS: dict[str, str] = {
     "clone3": "its flags lie behind a pointer that seccomp cannot read; libc falls back to clone",
 }
-"""Calls that answer "not implemented", so that the C library takes the older, checkable one."""
+"""Calls that answer "not implemented", so that the C library takes the older, checkable one.
+The operator can permit these by name too; the answer is then no longer given."""

@@ -25,14 +25,6 @@ _PROCESSES: tuple[Rule, ...] = (
         why="flags lie behind a pointer; ENOSYS makes the C library use clone",
         errno=ENOSYS,
     ),
-    *one_of(
-        "personality",
-        0,
-        {
-            0x0: "plain Linux, which it is already",
-            0xFFFFFFFF: "asks for the current one, changes nothing",
-        },
-    ),
 )
 
 # Process 1 is the supervisor, of the same user: a program must not set its limits, priority or
@@ -47,6 +39,18 @@ _OWN_LIMITS: tuple[Rule, ...] = (
     ),
 )
 
+# setarch and debuggers of native code; nothing that minimal is for.
+_PERSONALITY: tuple[Rule, ...] = (
+    *one_of(
+        "personality",
+        0,
+        {
+            0x0: "plain Linux, which it is already",
+            0xFFFFFFFF: "asks for the current one, changes nothing",
+        },
+    ),
+)
+
 _OWN_SCHEDULING: tuple[Rule, ...] = tuple(
     rule
     for name in ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler")
@@ -55,29 +59,29 @@ _OWN_SCHEDULING: tuple[Rule, ...] = tuple(
 
 _PRCTL_MINIMAL = {
     1: "PR_SET_PDEATHSIG: a child ends with its supervisor",
-    2: "PR_GET_PDEATHSIG",
-    3: "PR_GET_DUMPABLE",
+    2: "PR_GET_PDEATHSIG: reads the same",
+    3: "PR_GET_DUMPABLE: reads the same flag as 4 sets",
     4: "PR_SET_DUMPABLE: the supervisor hides its memory from the program",
     15: "PR_SET_NAME: thread names",
-    16: "PR_GET_NAME",
+    16: "PR_GET_NAME: reads the same",
     21: "PR_GET_SECCOMP: the sandbox reports what is in force",
     23: "PR_CAPBSET_READ: the same, and runc reads it too",
     36: "PR_SET_CHILD_SUBREAPER: a supervisor collects orphans",
-    37: "PR_GET_CHILD_SUBREAPER",
+    37: "PR_GET_CHILD_SUBREAPER: reads the same",
     38: "PR_SET_NO_NEW_PRIVS: can only be switched on",
-    39: "PR_GET_NO_NEW_PRIVS",
+    39: "PR_GET_NO_NEW_PRIVS: the sandbox reports what is in force",
     0x53564D41: "PR_SET_VMA: the allocator names its memory areas",
 }
 
 _PRCTL_STANDARD_ADDS = {
-    7: "PR_GET_KEEPCAPS",
+    7: "PR_GET_KEEPCAPS: reads the same flag as 8 sets",
     8: "PR_SET_KEEPCAPS: runc uses it when no_new_privileges is off",
     24: "PR_CAPBSET_DROP: only gives up rights; runc, when no_new_privileges is off",
-    27: "PR_GET_SECUREBITS",
+    27: "PR_GET_SECUREBITS: reading only, as capability tools do",
     29: "PR_SET_TIMERSLACK: own timers only",
-    30: "PR_GET_TIMERSLACK",
+    30: "PR_GET_TIMERSLACK: reads the same",
     41: "PR_SET_THP_DISABLE: own memory only",
-    42: "PR_GET_THP_DISABLE",
+    42: "PR_GET_THP_DISABLE: reads the same",
     47: "PR_CAP_AMBIENT: cannot exceed the permitted set; runc, when no_new_privileges is off",
 }
 
@@ -96,17 +100,17 @@ _IOCTL_MINIMAL = {
 
 _IOCTL_STANDARD_ADDS = {
     0x5402: "TCSETS: terminal modes of an own pseudo-terminal",
-    0x5403: "TCSETSW",
-    0x5404: "TCSETSF",
-    0x402C542B: "TCSETS2",
-    0x402C542C: "TCSETSW2",
-    0x402C542D: "TCSETSF2",
+    0x5403: "TCSETSW: the same, after output is sent",
+    0x5404: "TCSETSF: the same, and forgets unread input",
+    0x402C542B: "TCSETS2: TCSETS of newer C libraries",
+    0x402C542C: "TCSETSW2: TCSETSW of newer C libraries",
+    0x402C542D: "TCSETSF2: TCSETSF of newer C libraries",
     0x540E: "TIOCSCTTY: pty.fork makes its terminal the controlling one",
     0x5410: "TIOCSPGRP: job control of a shell",
     0x5411: "TIOCOUTQ: bytes not sent yet",
     0x5414: "TIOCSWINSZ: size of an own pseudo-terminal",
     0x5422: "TIOCNOTTY: give up the controlling terminal",
-    0x5429: "TIOCGSID",
+    0x5429: "TIOCGSID: session of a terminal, asked by shells",
     0x5452: "FIOASYNC: signal-driven input",
     0x80045430: "TIOCGPTN: opening a pseudo-terminal",
     0x40045431: "TIOCSPTLCK: opening a pseudo-terminal",
@@ -115,7 +119,7 @@ _IOCTL_STANDARD_ADDS = {
     0x8933: "SIOCGIFINDEX: number of a network interface",
 }
 
-_UNIX = {1: "AF_UNIX"}
+_UNIX = {1: "AF_UNIX: the only family that has pairs"}
 _FAMILIES = {1: "AF_UNIX: local services", 2: "AF_INET: IPv4", 10: "AF_INET6: IPv6"}
 
 _FIFO_ONLY: tuple[Rule, ...] = tuple(
@@ -136,6 +140,7 @@ MINIMAL: tuple[Rule, ...] = (
 )
 
 STANDARD_ADDS: tuple[Rule, ...] = (
+    *_PERSONALITY,
     *_OWN_SCHEDULING,
     *one_of("prctl", 0, _PRCTL_STANDARD_ADDS),
     *one_of("ioctl", 1, _IOCTL_STANDARD_ADDS),

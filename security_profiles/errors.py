@@ -4,11 +4,15 @@ ProfileError
 ├── UnknownProfileError      a profile name that does not exist
 ├── SyscallRequestError      a request to change a profile's system calls that is refused
 │   ├── UnknownSyscallError      the name is no system call
-│   ├── DangerousSyscallError    the call is blocked in every profile
+│   ├── DangerousSyscallError    no profile has the call, and the operator does not permit it
 │   └── RequiredSyscallError     without the call no container starts
-└── RenderError              a profile file cannot be written or read
-    ├── InvalidAgentIdError      the agent id is no safe file name
-    └── UnsafeDirectoryError     the directory is missing or open to other users
+├── CapabilityRequestError   a request to add capabilities that is refused
+│   ├── UnknownCapabilityError   the name is no capability
+│   └── DangerousCapabilityError it owns the host, and the operator does not permit it
+├── RenderError              a profile file cannot be written or read
+│   ├── InvalidAgentIdError      the agent id is no safe file name
+│   └── UnsafeDirectoryError     the directory is missing or open to other users
+└── LoadError                the kernel did not take an AppArmor profile
 """
 
 
@@ -29,11 +33,23 @@ class UnknownSyscallError(SyscallRequestError):
 
 
 class DangerousSyscallError(SyscallRequestError):
-    """The call is blocked in every profile and cannot be allowed by a request."""
+    """The call is blocked in every profile; only the operator's settings can permit it."""
 
 
 class RequiredSyscallError(SyscallRequestError):
     """The call cannot be blocked: the container runtime needs it to start the program."""
+
+
+class CapabilityRequestError(ProfileError):
+    """A request to add capabilities is refused."""
+
+
+class UnknownCapabilityError(CapabilityRequestError):
+    """The name is not a Linux capability in upper case without CAP_."""
+
+
+class DangerousCapabilityError(CapabilityRequestError):
+    """The capability owns the host; only the operator's settings can permit it."""
 
 
 class RenderError(ProfileError):
@@ -46,3 +62,7 @@ class InvalidAgentIdError(RenderError):
 
 class UnsafeDirectoryError(RenderError):
     """The profile directory is missing, or users other than its owner may write to it."""
+
+
+class LoadError(ProfileError):
+    """The AppArmor profiles could not be loaded: no parser, no kernel support, or a refusal."""

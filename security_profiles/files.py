@@ -10,28 +10,42 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from security_profiles.apparmor import render_apparmor
+from security_profiles.apparmor import apparmor_kernel_name, render_apparmor
 from security_profiles.errors import InvalidAgentIdError, RenderError, UnsafeDirectoryError
-from security_profiles.profiles import get_profile
+from security_profiles.profiles import PROFILE_NAMES, get_profile
 from security_profiles.seccomp import render_seccomp
 
 RENDERED_DIRECTORY = Path(__file__).parent / "rendered"
 """Where the committed files are."""
 
+DIRECTORY_VARIABLE = "AGENTCORE_PROFILE_DIRECTORY"
+"""Environment variable that names another place for the rendered files and those of agents."""
+
 FILE_MODE = 0o644
 """Readable by the container daemon whatever its user, writable by the owner only."""
 
+_RESERVED = "agentcore"
 _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 def rendered_files() -> dict[str, str]:
-    """File name to text of every committed file: a seccomp and an AppArmor file a profile."""
+    """File name to text of every committed file: the seccomp filters and the AppArmor profiles.
+
+    "privileged" shares the filter of "standard" and has an AppArmor profile of its own.
+    """
     files: dict[str, str] = {}
-    for name in ("minimal", "standard"):
+    for name in PROFILE_NAMES:
         profile = get_profile(name)
+        kernel_name = apparmor_kernel_name(name, profile.apparmor_profile)
         files[f"{profile.seccomp_profile}.json"] = to_text(render_seccomp(name))
-        files[f"{profile.apparmor_profile}.apparmor"] = render_apparmor(name)
+        files[f"{kernel_name}.apparmor"] = render_apparmor(name)
     return files
+
+
+def default_directory() -> Path | None:
+    """The directory that AGENTCORE_PROFILE_DIRECTORY names, None where it is unset or empty."""
+    named = os.environ.get(DIRECTORY_VARIABLE)
+    return Path(named) if named else None
 
 
 def to_text(seccomp: dict[str, Any]) -> str:
@@ -44,15 +58,6 @@ def write_rendered(directory: Path = RENDERED_DIRECTORY) -> list[Path]:
     return [_write(directory, name, text) for name, text in rendered_files().items()]
 
 
-def differing_files(directory: Path = RENDERED_DIRECTORY) -> list[Path]:
-    """Files in `directory` that are missing or are not what the data renders to now."""
-    return [
-        directory / name
-        for name, text in rendered_files().items()
-        if not (directory / name).is_file() or (directory / name).read_text() != text
-    ]
-
-
 def write_agent_profile(
     *,
     agent_id: str,
@@ -60,10 +65,13 @@ def write_agent_profile(
     directory: Path,
     allowed_syscalls: Iterable[str] = (),
     blocked_syscalls: Iterable[str] = (),
+    permitted: Iterable[str] = (),
 ) -> Path:
     """Writes `{agent_id}-{profile_name}.json` into `directory`, whole or not at all.
 
-    agent_id: 1 to 63 of a-z, 0-9 and "-", the first one no "-".
+    agent_id: 1 to 63 of a-z, 0-9 and "-", the first one no "-"; not "agentcore", whose files are
+    those of the profiles themselves.
+    permitted: dangerous calls that the operator's settings allow by name.
     Raises InvalidAgentIdError, UnsafeDirectoryError (missing or world-writable), RenderError, and
     what `render_seccomp` raises.
     """
@@ -71,8 +79,13 @@ def write_agent_profile(
         raise InvalidAgentIdError(
             f"agent id {agent_id!r} is not usable: 1 to 63 of a-z, 0-9 and '-', no '-' first"
         )
+    if agent_id == _RESERVED:
+        raise InvalidAgentIdError(f"agent id {agent_id!r} is taken by the profiles themselves")
     seccomp = render_seccomp(
-        profile_name, allowed_syscalls=allowed_syscalls, blocked_syscalls=blocked_syscalls
+        profile_name,
+        allowed_syscalls=allowed_syscalls,
+        blocked_syscalls=blocked_syscalls,
+        permitted=permitted,
     )
     return _write(directory, f"{agent_id}-{profile_name}.json", to_text(seccomp))
 

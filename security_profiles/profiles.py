@@ -19,6 +19,22 @@ STANDARD_CAPABILITIES = (
 unless the image grants them; they bound what a program that starts as root can keep."""
 
 
+COMPUTING_MODULES = (
+    *("math", "cmath", "decimal", "fractions", "numbers", "statistics", "random"),  # numbers
+    *("collections", "collections.abc", "heapq", "bisect", "array", "enum"),  # containers
+    *("itertools", "functools", "operator", "copy", "contextlib"),  # functions
+    *("dataclasses", "typing", "abc", "types"),  # classes; of types, two that hold values
+    *("string", "re", "textwrap", "unicodedata", "pprint"),  # text
+    *("datetime", "time", "calendar", "zoneinfo"),  # time; a program may well sleep
+    *("json", "csv", "base64", "binascii", "struct", "zlib"),  # data, in text and in bytes
+    *("hashlib", "hmac", "secrets", "uuid"),  # digests and identifiers
+    *("io", "sys"),  # files in memory; arguments and standard streams, and no more of either
+)
+"""What computes and neither reaches the system nor writes code. Not here, with reasons: os,
+pathlib, subprocess, socket, threading (the system), inspect, importlib, ctypes, gc, pickle (the
+interpreter), logging (formats with fields that reach any attribute)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """What a sandbox may do. Values only; applying them is the sandbox's work.
@@ -27,6 +43,7 @@ class Profile:
     network_default: what a request gets that does not say: no interface but loopback ("none"),
         listed hosts through a proxy ("restricted"), or a bridge ("full").
     restricted_python_default: whether RestrictedPython is on unless the request says otherwise.
+    restricted_python_imports: modules that a program may import while RestrictedPython is on.
     why: whom the profile is for, in one sentence.
     """
 
@@ -40,6 +57,7 @@ class Profile:
     user_namespace: bool
     network_default: NetworkDefault
     restricted_python_default: bool
+    restricted_python_imports: tuple[str, ...]
     why: str
 
 
@@ -54,6 +72,7 @@ _MINIMAL = Profile(
     user_namespace=True,
     network_default="none",
     restricted_python_default=True,
+    restricted_python_imports=COMPUTING_MODULES,
     why="Code nobody has read computes on its input and returns a result; it needs no network.",
 )
 
@@ -68,6 +87,7 @@ _STANDARD = Profile(
     user_namespace=True,
     network_default="restricted",
     restricted_python_default=False,
+    restricted_python_imports=COMPUTING_MODULES,
     why="Agents use ordinary libraries and call a few services; nothing they need is privileged.",
 )
 
@@ -75,13 +95,14 @@ _PRIVILEGED = Profile(
     profile_name="privileged",
     description="Trusted agents that need more: the request may add calls and capabilities",
     seccomp_profile="agentcore-standard",
-    apparmor_profile="agentcore-standard",
+    apparmor_profile="agentcore-standard",  # relaxed: see apparmor_kernel_name
     allowed_capabilities=STANDARD_CAPABILITIES,
     read_only_filesystem=False,
     no_new_privileges=False,
     user_namespace=False,
     network_default="full",
     restricted_python_default=False,
+    restricted_python_imports=COMPUTING_MODULES,
     why="Code of your own that installs packages or serves; never Docker's --privileged.",
 )
 

@@ -5,16 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from security_profiles import conditional, groups
-from security_profiles.blocked import BLOCKED, REFUSED_WITH_ENOSYS
-from security_profiles.errors import (
-    DangerousSyscallError,
-    RequiredSyscallError,
-    UnknownSyscallError,
-)
+from security_profiles.additions import check_allowed, check_blocked
 from security_profiles.profiles import get_profile
-from security_profiles.required import TO_DROP_RIGHTS, TO_START
 from security_profiles.rules import Rule, names_of
-from security_profiles.syscall_names import KNOWN_SYSCALLS
 
 EPERM = 1
 """errno of every refused call. Docker 20.10 ignores `defaultErrnoRet`; EPERM is runc's own."""
@@ -40,62 +33,72 @@ def render_seccomp(
     *,
     allowed_syscalls: Iterable[str] = (),
     blocked_syscalls: Iterable[str] = (),
+    permitted: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The seccomp profile of `name` as JSON data, with a request's additions and removals.
+
+    permitted: dangerous calls that the operator's settings allow by name; each is added only if it
+    is in `allowed_syscalls` too.
 
     The same arguments, in any order, give the same data. An allowed call that some profile lets
     through only for certain arguments is added with just those. A call both allowed and blocked
     is blocked.
 
     Raises UnknownProfileError, UnknownSyscallError, DangerousSyscallError (the call is blocked in
-    every profile) and RequiredSyscallError (no container starts without the call).
+    every profile and not permitted) and RequiredSyscallError (no container starts without it).
     """
-    allowed, blocked = frozenset(allowed_syscalls), frozenset(blocked_syscalls)
-    _check_allowed(allowed)
-    _check_blocked(blocked, name)
-    rules = profile_rules(name)
-    rules = (*rules, *_additions(allowed - names_of(rules)))
+    rules = _rules(name, allowed_syscalls, blocked_syscalls, permitted)
     return {
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": EPERM,
         "architectures": list(ARCHITECTURES),
-        "syscalls": [rule.as_json() for rule in _without(rules, blocked)],
+        "syscalls": [rule.as_json() for rule in rules],
     }
 
 
-def _check_allowed(names: frozenset[str]) -> None:
-    _check_known(names)
-    refused = BLOCKED | REFUSED_WITH_ENOSYS
-    for name in sorted(names & refused.keys()):
-        raise DangerousSyscallError(f"{name} cannot be allowed: {refused[name]}")
+def allowed_names(
+    name: str,
+    *,
+    allowed_syscalls: Iterable[str] = (),
+    blocked_syscalls: Iterable[str] = (),
+    permitted: Iterable[str] = (),
+) -> frozenset[str]:
+    """The calls that the filter lets through, some of them only for certain arguments.
+
+    Takes and raises what `render_seccomp` does.
+    """
+    return names_of(_rules(name, allowed_syscalls, blocked_syscalls, permitted))
 
 
-def _check_blocked(names: frozenset[str], profile_name: str) -> None:
-    _check_known(names)
-    required = TO_START
-    if not get_profile(profile_name).no_new_privileges:
-        required |= TO_DROP_RIGHTS
-    for name in sorted(names & required):
-        raise RequiredSyscallError(f"{name} cannot be blocked: no container starts without it")
-
-
-def _check_known(names: frozenset[str]) -> None:
-    for name in sorted(names - KNOWN_SYSCALLS):
-        raise UnknownSyscallError(f"{name!r} is not a Linux system call: check the spelling")
+def _rules(
+    name: str, allowed: Iterable[str], blocked: Iterable[str], permitted: Iterable[str]
+) -> tuple[Rule, ...]:
+    added, removed = frozenset(allowed), frozenset(blocked)
+    check_allowed(added, permitted)
+    check_blocked(removed, name)
+    rules = profile_rules(name)
+    added -= names_of(rules) | removed
+    return (*_without(rules, allowed=added, blocked=removed), *_additions(added))
 
 
 def _additions(names: frozenset[str]) -> tuple[Rule, ...]:
     """Rules for requested calls: with their conditions where a profile has some for them."""
-    conditions = tuple(rule for rule in conditional.STANDARD if names.intersection(rule.names))
+    conditions = tuple(
+        rule
+        for rule in conditional.STANDARD
+        if rule.errno is None and names.intersection(rule.names)
+    )
     plain = tuple(sorted(names - names_of(conditions)))
     if not plain:
         return conditions
     return (*conditions, Rule(names=plain, why="added by the request"))
 
 
-def _without(rules: Iterable[Rule], blocked: frozenset[str]) -> Iterable[Rule]:
-    """The rules less the allowing of `blocked`; a call refused with ENOSYS stays refused so."""
+def _without(
+    rules: Iterable[Rule], *, allowed: frozenset[str], blocked: frozenset[str]
+) -> Iterable[Rule]:
+    """The rules less the allowing of `blocked` and less the ENOSYS answers of `allowed`."""
     for rule in rules:
-        names = rule.names if rule.errno else tuple(n for n in rule.names if n not in blocked)
-        if names:
+        dropped = allowed if rule.errno else blocked
+        if names := tuple(name for name in rule.names if name not in dropped):
             yield replace(rule, names=names)

@@ -19,16 +19,19 @@ _BOOTSTRAP = (
 _SCRATCH = "size=64m,uid=1000,gid=1000,nosuid,nodev"
 
 
-def run_program(client: docker.DockerClient, image: str, profile: str, program: str) -> Any:
+def run_program(
+    client: docker.DockerClient, image: str, profile: str, program: str, **changes: Any
+) -> Any:
     """The JSON that `programs/{program}.py` prints; profile "unconfined" runs without a filter.
 
+    changes: arguments of `render_seccomp`.
     Raises docker.errors.ContainerError with the program's stderr when it fails.
     """
     output = client.containers.run(
         image,
         ["-c", _BOOTSTRAP, (PROGRAMS / f"{program}.py").read_text()],
         entrypoint=["python3"],
-        security_opt=_security_options(profile),
+        security_opt=_security_options(profile, changes),
         cap_drop=["ALL"],
         read_only=True,
         tmpfs={"/tmp": _SCRATCH, "/workspace": _SCRATCH},
@@ -42,8 +45,8 @@ def run_program(client: docker.DockerClient, image: str, profile: str, program: 
     return json.loads(output)
 
 
-def _security_options(profile: str) -> list[str]:
+def _security_options(profile: str, changes: dict[str, Any]) -> list[str]:
     if profile == "unconfined":
         return ["seccomp=unconfined", "no-new-privileges"]
-    options = [f"seccomp={json.dumps(render_seccomp(profile))}"]
+    options = [f"seccomp={json.dumps(render_seccomp(profile, **changes))}"]
     return [*options, "no-new-privileges"] if get_profile(profile).no_new_privileges else options

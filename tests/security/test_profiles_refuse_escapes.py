@@ -54,6 +54,16 @@ def answers(sandbox_image: str) -> Any:
     client.close()
 
 
+@pytest.fixture(scope="module")
+def permitted_answers(sandbox_image: str) -> Any:
+    client = docker.from_env()
+    names = ["clone3", "unshare"]
+    yield run_program(
+        client, sandbox_image, "standard", "probes", allowed_syscalls=names, permitted=names
+    )
+    client.close()
+
+
 @pytest.mark.parametrize("profile", PROFILE_NAMES)
 @pytest.mark.parametrize("probe", [*REFUSED, *NAMESPACE_CLONES])
 def test_call_is_refused(answers: Any, profile: str, probe: str) -> None:
@@ -81,6 +91,15 @@ def test_clone3_answers_not_implemented(answers: Any, profile: str) -> None:
 def test_plain_clone_and_listed_ioctl_get_through(answers: Any, profile: str) -> None:
     assert answers(profile)["clone_plain"] == 0
     assert answers(profile)["ioctl_fionread"] == errno.EBADF
+
+
+def test_what_the_operator_permits_gets_through_and_nothing_else(
+    answers: Any, permitted_answers: Any
+) -> None:
+    before, after = answers("standard"), permitted_answers
+    changed = {probe for probe in probes.CALLS if before[probe] != after[probe]}
+    assert changed == {"clone3", "unshare", "unshare_user"}
+    assert (after["clone3"], after["unshare"]) == (errno.EINVAL, 0)
 
 
 def test_sockets_are_for_standard_and_up(answers: Any) -> None:

@@ -1,14 +1,18 @@
 """Ordinary Python programs, one function each; runs inside a sandbox, standard library only.
 
 `ordinary.py CASE` runs one; a case that does not raise has passed. Without arguments every case is
-run and the outcomes are printed as JSON.
+run once, then those that start processes and threads are run many times over in one process; the
+outcomes are printed as JSON. In the folder that HOME names anything may be written.
 """
 
 import asyncio
 import concurrent.futures
+import contextlib
 import ctypes
 import decimal
+import fcntl
 import hashlib
+import http.server
 import json
 import mmap
 import multiprocessing
@@ -29,13 +33,18 @@ import tarfile
 import tempfile
 import threading
 import time
+import traceback
+import urllib.request
 import uuid
 import zoneinfo
 from datetime import datetime
 from pathlib import Path
 
+HOME = os.environ.get("HOME", "/workspace")
+REPEATS = 20  # of each case in REPEATED, in one process: what goes wrong once in ten shows here
+
 CASES = {}
-NETWORK_CASES = {}
+STANDARD_CASES = {}
 GREETING = b"hello"
 
 
@@ -44,8 +53,8 @@ def case(function):
     return function
 
 
-def network_case(function):
-    NETWORK_CASES[function.__name__] = function
+def standard_case(function):
+    STANDARD_CASES[function.__name__] = function
     return function
 
 
@@ -115,6 +124,19 @@ def subprocess_is_killed_on_timeout():
     except subprocess.TimeoutExpired:
         return
     raise AssertionError("it ended by itself")
+
+
+@case
+def processes_by_os_calls():
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
+    assert os.waitpid(pid, 0)[1] == 0
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        os._exit(0)
+    descriptor = os.pidfd_open(pid)
+    assert os.waitid(os.P_PIDFD, descriptor, os.WEXITED).si_status == 0
+    os.close(descriptor)
 
 
 @case
@@ -192,6 +214,10 @@ def socket_pair():
     theirs.sendall(GREETING)
     assert select.select([ours], [], [], 30)[0] == [ours]
     assert ours.recv(16) == GREETING
+    theirs.shutdown(socket.SHUT_WR)
+    assert ours.recv(16) == b""
+    ours.close()
+    theirs.close()
 
 
 @case
@@ -212,13 +238,13 @@ def temporary_files():
         file.write(GREETING)
         file.seek(0)
         assert file.read() == GREETING
-    with tempfile.NamedTemporaryFile(dir="/workspace") as file:
+    with tempfile.NamedTemporaryFile(dir=HOME) as file:
         assert Path(file.name).exists()
 
 
 @case
 def file_tree():
-    with tempfile.TemporaryDirectory(dir="/workspace") as folder:
+    with tempfile.TemporaryDirectory(dir=HOME) as folder:
         source = Path(folder, "a", "b.txt")
         source.parent.mkdir()
         source.write_bytes(GREETING)
@@ -228,6 +254,8 @@ def file_tree():
         shutil.copytree(source.parent, Path(folder, "d"))
         Path(folder, "link").symlink_to(source)
         assert Path(folder, "link").read_bytes() == GREETING
+        assert shutil.copy2(f"{folder}/link", f"{folder}/l2", follow_symlinks=False)
+        assert Path(folder, "l2").is_symlink()
         os.link(source, Path(folder, "hard"))
         source.rename(Path(folder, "moved"))
         os.utime(copy, (1, 1))
@@ -237,6 +265,47 @@ def file_tree():
         shutil.make_archive(str(Path(folder, "x")), "gztar", folder, "a")
         with tarfile.open(Path(folder, "x.tar.gz")) as archive:
             archive.extractall(Path(folder, "out"))
+
+
+@case
+def file_calls_of_the_os_module():
+    with tempfile.TemporaryDirectory(dir=HOME) as folder:
+        file = os.open(f"{folder}/a", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        assert os.pwrite(file, GREETING, 0) == os.writev(file, [GREETING]) == 5
+        assert os.pread(file, 5, 0) == GREETING
+        os.lseek(file, 0, os.SEEK_SET)
+        assert os.readv(file, [bytearray(2), bytearray(3)]) == 5
+        os.fsync(file)
+        os.fdatasync(file)
+        os.ftruncate(file, 3)
+        os.fchmod(file, 0o640)
+        copy = os.dup(file)
+        os.dup2(file, copy)
+        os.closerange(copy, copy + 1)
+        assert os.fstatvfs(file).f_bsize > 0
+        other = os.open(f"{folder}/b", os.O_RDWR | os.O_CREAT, 0o600)
+        assert os.sendfile(other, file, 0, 3) == os.copy_file_range(file, other, 3, 0) == 3
+        os.close(file)
+        os.close(other)
+        assert shutil.disk_usage(folder).total > 0
+        assert os.access(folder, os.W_OK)
+        Path(folder, "a").replace(f"{folder}/c")
+        os.umask(os.umask(0o022))
+        assert [sorted(files) for _, _, files, _ in os.fwalk(folder)] == [["b", "c"]]
+
+
+@case
+def changing_directory():
+    before = Path.cwd()
+    folder = os.open(before, os.O_RDONLY | os.O_DIRECTORY)
+    with tempfile.TemporaryDirectory(dir=HOME) as other, contextlib.chdir(other):
+        assert Path.cwd().samefile(other)
+        Path("here").write_text("here")
+        os.fchdir(folder)
+    os.close(folder)
+    assert Path.cwd() == before
 
 
 @case
@@ -274,6 +343,9 @@ def signals_and_timers():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
     assert signal.sigwait({signal.SIGUSR1}) == signal.SIGUSR1
+    assert signal.sigtimedwait({signal.SIGUSR1}, 0.01) is None
+    signal.alarm(60)
+    assert signal.alarm(0) > 0
 
 
 @case
@@ -315,8 +387,12 @@ def clocks_limits_and_identity():
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 0
     assert os.sysconf("SC_PHYS_PAGES") > 0
     assert len(os.sched_getaffinity(0)) >= 1
-    assert (os.getuid(), os.getgid()) == (1000, 1000)
+    assert os.getuid() == Path("/proc/self").stat().st_uid
+    assert os.getpriority(os.PRIO_PROCESS, 0) + 1 == os.nice(1)
+    assert os.getpgrp() > 0
+    os.getgroups()
     os.getloadavg()
+    os.sched_yield()
     os.uname()
 
 
@@ -327,7 +403,7 @@ def foreign_functions():
     libc.qsort((ctypes.c_int * 4)(4, 3, 2, 1), 4, 4, compare)
 
 
-@network_case
+@standard_case
 def loopback_tcp():
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname(), timeout=30)
@@ -338,7 +414,50 @@ def loopback_tcp():
         client.close()
 
 
-@network_case
+def tls_contexts():
+    """A server's and a client's, without a certificate: the peers stay unknown to each other."""
+    contexts = [ssl.SSLContext(p) for p in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)]
+    for context in contexts:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("AECDH:@SECLEVEL=0")
+    return contexts
+
+
+def answer_tls(server, context):
+    with context.wrap_socket(server.accept()[0], server_side=True) as peer:
+        peer.sendall(peer.recv(16))
+
+
+@standard_case
+def loopback_tls():
+    served, asking = tls_contexts()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_tls, args=(server, served))
+        thread.start()
+        client = socket.create_connection(server.getsockname(), timeout=30)
+        with asking.wrap_socket(client) as wrapped:
+            wrapped.sendall(GREETING)
+            assert wrapped.recv(16) == GREETING
+        thread.join(30)
+
+
+@standard_case
+def loopback_http():
+    handler = http.server.SimpleHTTPRequestHandler
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+            assert answer.status == 200
+        server.shutdown()
+        thread.join(30)
+
+
+@standard_case
 def ipv6_socket():
     """Only made and set: a sandbox without a network has no IPv6 address to bind."""
     with socket.socket(socket.AF_INET6) as made:
@@ -346,7 +465,7 @@ def ipv6_socket():
         assert made.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
-@network_case
+@standard_case
 def loopback_udp():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -355,7 +474,7 @@ def loopback_udp():
         assert server.recv(16) == GREETING
 
 
-@network_case
+@standard_case
 def names_resolve_without_netlink():
     found = socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
     assert any(address[4][0] in ("127.0.0.1", "::1") for address in found)
@@ -364,7 +483,7 @@ def names_resolve_without_netlink():
     socket.gethostname()
 
 
-@network_case
+@standard_case
 def asyncio_server():
     async def serve(reader, writer):
         writer.writelines([await reader.readline(), b"!"])
@@ -383,7 +502,7 @@ def asyncio_server():
     assert asyncio.run(main()) == GREETING + b"\n!"
 
 
-@network_case
+@standard_case
 def unix_socket_passes_a_descriptor():
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/s")
@@ -398,7 +517,7 @@ def unix_socket_passes_a_descriptor():
             peer.close()
 
 
-@network_case
+@standard_case
 def multiprocessing_forkserver_and_manager():
     run_in_process("forkserver")
     with multiprocessing.Manager() as manager:
@@ -406,7 +525,7 @@ def multiprocessing_forkserver_and_manager():
         assert shared["a"] == 1
 
 
-@network_case
+@standard_case
 def pseudo_terminal():
     pid, terminal = pty.fork()
     if pid == 0:
@@ -415,7 +534,20 @@ def pseudo_terminal():
     os.waitpid(pid, 0)
 
 
-@network_case
+@standard_case
+def rarer_questions():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+    assert signal.SIGUSR1 in signal.sigpending()
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert os.getsid(0) > 0
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, 4096)
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+
+@standard_case
 def named_pipe_and_owner():
     with tempfile.TemporaryDirectory() as folder:
         pipe = Path(folder, "p")
@@ -424,25 +556,51 @@ def named_pipe_and_owner():
         os.chown(pipe, os.getuid(), os.getgid())
 
 
+REPEATED = (
+    threads,
+    subprocess_run,
+    processes_by_os_calls,
+    multiprocessing_fork,
+    multiprocessing_pool_and_pipe,
+    shared_memory,
+    futures_in_threads_and_processes,
+    asyncio_tasks_and_threads,
+    asyncio_subprocess,
+    sqlite_database_with_wal,
+    file_tree,
+)
+"""Cases in which processes, threads and locks meet; spawn is left out, it takes a second each."""
+
+
 def run_each(names):
-    """Each case in a Python of its own."""
-    return {
-        name: subprocess.run(
+    """Each case in a Python of its own; name to the error, "" for none."""
+    found = {}
+    for name in names:
+        done = subprocess.run(
             [sys.executable, __file__, name], capture_output=True, text=True, timeout=60
         )
-        for name in names
-    }
+        found[name] = "" if done.returncode == 0 else done.stderr or f"exit {done.returncode}"
+    return found
+
+
+def run_repeatedly(functions):
+    """All cases in turn, again and again in this one process."""
+    found = {function.__name__: [] for function in functions}
+    for _ in range(REPEATS):
+        for function in functions:
+            try:
+                function()
+            except Exception:
+                found[function.__name__].append(traceback.format_exc())
+    return found
 
 
 def main(names):
-    if len(names) == 1:
-        {**CASES, **NETWORK_CASES}[names[0]]()
+    if names:
+        {**CASES, **STANDARD_CASES}[names[0]]()
         return
-    results = run_each([*CASES, *NETWORK_CASES])
-    failed = {
-        name: r.stderr or f"exit {r.returncode}" for name, r in results.items() if r.returncode
-    }
-    print(json.dumps({name: failed.get(name, "") for name in results}))
+    once = run_each([*CASES, *STANDARD_CASES])
+    print(json.dumps({"once": once, "repeated": run_repeatedly(REPEATED)}))
 
 
 if __name__ == "__main__":

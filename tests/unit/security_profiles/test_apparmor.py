@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from security_profiles import PROFILE_NAMES, UnknownProfileError, get_profile, render_apparmor
+from security_profiles import (
+    CAPABILITY_BITS,
+    DANGEROUS_CAPABILITIES,
+    PROFILE_NAMES,
+    UnknownProfileError,
+    apparmor_kernel_name,
+    get_profile,
+    render_apparmor,
+)
 from tests.harness import missing
 
 
@@ -16,7 +24,8 @@ def lines(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", PROFILE_NAMES)
 def test_profile_has_its_name_and_flags(name: str) -> None:
-    kernel_name = get_profile(name).apparmor_profile
+    kernel_name = apparmor_kernel_name(name, get_profile(name).apparmor_profile)
+    assert kernel_name == f"agentcore-{name}"
     assert f"profile {kernel_name} flags=(attach_disconnected,mediate_deleted) {{" in lines(name)
     assert "#include <abstractions/base>" in lines(name)
 
@@ -36,15 +45,50 @@ def test_ways_out_are_denied(name: str) -> None:
     }
 
 
+def test_relaxed_text_keeps_every_denial_of_standard() -> None:
+    denials = {line for line in lines("standard") if line.startswith("deny ")}
+    assert len(denials) >= 16
+    assert denials <= lines("privileged")
+
+
+@pytest.mark.parametrize(
+    ("profile", "chosen"),
+    [
+        ("minimal", "agentcore-minimal"),
+        ("standard", "agentcore-standard"),
+        ("standard", "agentcore-minimal"),
+        ("privileged", "agentcore-minimal"),
+        ("privileged", "docker-default"),
+        ("privileged", "unconfined"),
+    ],
+)
+def test_chosen_profile_keeps_its_name(profile: str, chosen: str) -> None:
+    assert apparmor_kernel_name(profile, chosen) == chosen
+
+
+def test_standard_is_relaxed_for_privileged() -> None:
+    assert apparmor_kernel_name("privileged", "agentcore-standard") == "agentcore-privileged"
+
+
 @pytest.mark.parametrize("name", PROFILE_NAMES)
-def test_scratch_is_writable_and_the_image_is_not(name: str) -> None:
+def test_scratch_is_writable_and_the_image_can_be_read(name: str) -> None:
     assert lines(name) >= {"/tmp/** rwkl,", "/workspace/** rwkl,", "/app/** r,", "/usr/** mrix,"}
 
 
+def test_only_privileged_writes_and_runs_anything_in_its_root() -> None:
+    for name in PROFILE_NAMES:
+        relaxed = {"/** rwklm,", "/** ix,"} <= lines(name)
+        assert relaxed == (not get_profile(name).read_only_filesystem) == (name == "privileged")
+
+
 def test_only_profiles_with_a_network_have_tcp() -> None:
+    def network(name: str) -> set[str]:
+        return {line for line in lines(name) if line.startswith("network")}
+
     tcp = {"network inet stream,", "network inet6 stream,"}
-    assert not any(line.startswith("network") for line in lines("minimal"))
-    assert {line for line in lines("standard") if line.startswith("network")} == tcp
+    assert network("minimal") == set()
+    assert network("standard") == tcp
+    assert network("privileged") == tcp | {"network inet dgram,", "network inet6 dgram,"}
 
 
 def test_capabilities_are_those_of_the_profile() -> None:
@@ -54,6 +98,8 @@ def test_capabilities_are_those_of_the_profile() -> None:
 
     assert granted("minimal") == set()
     assert granted("standard") == set(get_profile("standard").allowed_capabilities)
+    never = DANGEROUS_CAPABILITIES.keys() | {"SYS_CHROOT"}
+    assert granted("privileged") == CAPABILITY_BITS.keys() - never
 
 
 def test_unknown_profile_is_refused() -> None:

@@ -40,6 +40,19 @@ def test_minimal_grants_nothing() -> None:
     assert profile.restricted_python_default
 
 
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_what_restricted_programs_import_reaches_neither_system_nor_interpreter(name: str) -> None:
+    imports = get_profile(name).restricted_python_imports
+    assert {"json", "math", "re", "datetime", "collections", "itertools", "statistics"} <= {
+        *imports
+    }
+    assert len(imports) == len({*imports})
+    hidden = (
+        "os subprocess socket pathlib shutil importlib inspect ctypes gc pickle logging builtins"
+    )
+    assert not {*hidden.split()} & {*imports}
+
+
 def test_only_privileged_may_gain_privileges_and_write_its_root() -> None:
     lax = [n for n in PROFILE_NAMES if not get_profile(n).no_new_privileges]
     writable = [n for n in PROFILE_NAMES if not get_profile(n).read_only_filesystem]

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from security_profiles import (
     write_agent_profile,
 )
 from security_profiles.cli import main
-from security_profiles.files import RENDERED_DIRECTORY, differing_files, write_rendered
+from security_profiles.files import DIRECTORY_VARIABLE, RENDERED_DIRECTORY, write_rendered
 
 
 def test_committed_files_are_what_the_data_renders_to() -> None:
-    assert differing_files() == []
+    for name, text in rendered_files().items():
+        assert (RENDERED_DIRECTORY / name).read_text() == text
     assert {path.name for path in RENDERED_DIRECTORY.iterdir()} == set(rendered_files())
 
 
@@ -31,21 +33,45 @@ def test_committed_json_is_the_rendered_data() -> None:
         assert json.loads(text) == render_seccomp(name)
 
 
-def test_changed_and_missing_files_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: folder.chmod(0o777), "is world-writable"),
+        (lambda folder: (folder / "agentcore-minimal.json").write_text("{"), "does not parse"),
+        (lambda folder: (folder / "agentcore-minimal.json").write_text("{}"), "differs"),
+        (lambda folder: (folder / "agentcore-privileged.apparmor").unlink(), "is missing"),
+    ],
+)
+def test_check_refuses_with_the_reason(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Path], object],
+    words: str,
+) -> None:
     write_rendered(tmp_path)
-    assert differing_files(tmp_path) == []
-    changed, missing = tmp_path / "agentcore-minimal.json", tmp_path / "agentcore-standard.apparmor"
-    changed.write_text(changed.read_text() + " ")
-    missing.unlink()
-    assert set(differing_files(tmp_path)) == {changed, missing}
+    assert main(["render", "--check", "--directory", str(tmp_path)]) == 0
+    change(tmp_path)
+    assert main(["render", "--check", "--directory", str(tmp_path)]) == 1
+    assert words in capsys.readouterr().err
 
 
-def test_check_names_the_file_and_fails(
+def test_environment_names_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    assert main(["render", "--check"]) == 1
+    assert main(["render"]) == 0
+    assert main(["render", "--agent-id", "mailer"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {*rendered_files(), "mailer-standard.json"}
+    assert main(["render", "--check"]) == 0
+
+
+def test_directory_of_the_environment_must_not_be_world_writable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("security_profiles.files.differing_files.__defaults__", (tmp_path,))
-    assert main(["render", "--check"]) == 1
-    assert "agentcore-minimal.json differs" in capsys.readouterr().err
+    tmp_path.chmod(0o1777)
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    assert main(["render"]) == main(["render", "--agent-id", "mailer"]) == 2
+    assert capsys.readouterr().err.count("is world-writable") == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_works_as_a_module() -> None:
@@ -97,7 +123,9 @@ def test_missing_directory_is_refused(tmp_path: Path) -> None:
         write_agent_profile(agent_id="a", profile_name="standard", directory=tmp_path / "none")
 
 
-@pytest.mark.parametrize("agent_id", ["", "A", "-a", "a/b", "..", "a_b", "a" * 64, "a\n"])
+@pytest.mark.parametrize(
+    "agent_id", ["", "A", "-a", "a/b", "..", "a_b", "a" * 64, "a\n", "agentcore"]
+)
 def test_unusable_agent_id_is_refused(tmp_path: Path, agent_id: str) -> None:
     with pytest.raises(InvalidAgentIdError):
         write_agent_profile(agent_id=agent_id, profile_name="standard", directory=tmp_path)

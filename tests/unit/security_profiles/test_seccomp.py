@@ -11,6 +11,9 @@ from security_profiles import (
     RequiredSyscallError,
     UnknownProfileError,
     UnknownSyscallError,
+    allowed_names,
+    check_known,
+    is_dangerous,
     render_seccomp,
 )
 
@@ -113,8 +116,60 @@ def test_blocking_clone3_keeps_its_enosys() -> None:
 @pytest.mark.parametrize("name", PROFILE_NAMES)
 @pytest.mark.parametrize("syscall", [*sorted(BLOCKED), "clone3"])
 def test_blocked_call_cannot_be_added(name: str, syscall: str) -> None:
-    with pytest.raises(DangerousSyscallError, match=f"^{syscall} cannot be allowed: "):
-        render_seccomp(name, allowed_syscalls=[syscall])
+    words = f"^{syscall} cannot be allowed: .*AGENTCORE_EXTRA_SYSCALLS"
+    others = [*BLOCKED.keys() - {syscall}]
+    with pytest.raises(DangerousSyscallError, match=words):
+        render_seccomp(name, allowed_syscalls=[syscall], permitted=others)
+
+
+@pytest.mark.parametrize("syscall", sorted(BLOCKED))
+def test_operator_can_permit_a_blocked_call_by_name(syscall: str) -> None:
+    profile = render_seccomp("standard", allowed_syscalls=[syscall], permitted=[syscall])
+    (entry,) = entries(profile, syscall)
+    assert (entry["action"], entry["args"]) == ("SCMP_ACT_ALLOW", [])
+
+
+def test_permitted_call_is_added_only_if_asked_for() -> None:
+    assert render_seccomp("standard", permitted=["mount", "clone3"]) == render_seccomp("standard")
+
+
+def test_permitted_clone3_no_longer_answers_enosys() -> None:
+    profile = render_seccomp("standard", allowed_syscalls=["clone3"], permitted=["clone3"])
+    assert [entry["action"] for entry in entries(profile, "clone3")] == ["SCMP_ACT_ALLOW"]
+
+
+def test_clone3_both_permitted_and_blocked_answers_enosys() -> None:
+    both = {"allowed_syscalls": ["clone3"], "blocked_syscalls": ["clone3"]}
+    assert render_seccomp("standard", **both, permitted=["clone3"]) == render_seccomp("standard")
+
+
+def test_unknown_permitted_call_is_named() -> None:
+    with pytest.raises(UnknownSyscallError, match="'raed'"):
+        render_seccomp("standard", permitted=["raed"])
+
+
+@pytest.mark.parametrize("name", PROFILE_NAMES)
+def test_allowed_names_are_those_of_the_rendered_filter(name: str) -> None:
+    def of_json(**changes: list[str]) -> set[str]:
+        rules = render_seccomp(name, **changes)["syscalls"]
+        return {n for rule in rules if rule["action"] == "SCMP_ACT_ALLOW" for n in rule["names"]}
+
+    changes = {"allowed_syscalls": ["mount"], "blocked_syscalls": ["ioctl"], "permitted": ["mount"]}
+    assert allowed_names(name) == of_json()
+    assert allowed_names(name, **changes) == of_json(**changes)
+    assert of_json(**changes) == of_json() - {"ioctl"} | {"mount"}
+
+
+def test_dangerous_names_are_those_no_profile_has() -> None:
+    assert all(is_dangerous(name) for name in (*BLOCKED, "clone3"))
+    assert not any(is_dangerous(name) for name in allowed_names("standard"))
+    assert not is_dangerous("raed")
+
+
+def test_first_unknown_name_is_said() -> None:
+    check_known(["read", "mount", "clone3"])
+    with pytest.raises(UnknownSyscallError, match="'raed'"):
+        check_known(["wirte", "read", "raed"])
 
 
 @pytest.mark.parametrize("option", ["allowed_syscalls", "blocked_syscalls"])
