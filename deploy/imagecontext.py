@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+
+from deploy.errors import ImageError
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = "sandbox.Dockerfile"
 PREPARE = "prepare_rootfs.py"
+POLICY_PACKAGE = "RestrictedPython"  # pure Python; as locked and installed for the worker itself
 
 
 def sandbox_context(root: Path = ROOT) -> dict[str, bytes]:
@@ -20,7 +24,30 @@ def sandbox_context(root: Path = ROOT) -> dict[str, bytes]:
     files = {name: (recipe / name).read_bytes() for name in (DOCKERFILE, PREPARE)}
     for path in sorted(guest.rglob("*.py")):
         files[f"guest/{path.relative_to(guest).as_posix()}"] = path.read_bytes()
-    return files
+    return files | _policy_package()
+
+
+def _policy_package() -> dict[str, bytes]:
+    """Return the modules of RestrictedPython and its licence, as this environment has them."""
+    try:
+        package = distribution(POLICY_PACKAGE)
+    except PackageNotFoundError as error:
+        raise ImageError(f"{POLICY_PACKAGE} is not installed here; run make bootstrap") from error
+    found = {path: content for path, content in _contents(package) if _is_wanted(path)}
+    return {f"vendor/{POLICY_PACKAGE}/{Path(path).name}": found[path] for path in sorted(found)}
+
+
+def _contents(package: Distribution) -> Iterator[tuple[str, bytes]]:
+    for entry in package.files or ():
+        path = Path(str(entry.locate()))
+        if path.is_file():
+            yield str(entry), path.read_bytes()
+
+
+def _is_wanted(path: str) -> bool:
+    return path.endswith("/LICENSE.txt") or (
+        path.startswith(f"{POLICY_PACKAGE}/") and path.endswith(".py")
+    )
 
 
 def content_hash(files: Mapping[str, bytes], base_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from models.limits import ExecutionLimits, ResourceLimits
-from models.security import ProfileName
+from models.security import ProfileName, SecurityOptions
 from models.tool import MAX_SOURCE_CHARS, ToolDefinition
 from models.types import (
     AllowedHost,
@@ -89,6 +89,9 @@ class Runnable(Contract):
     image: Name = Field("python", description="A name of the operator's image catalogue")
     security_profile: ProfileName = Field(
         "standard", description="When left out, the operator's default, which is standard"
+    )
+    security_options: SecurityOptions = Field(
+        default_factory=SecurityOptions, description="Changes to the security profile"
     )
     resource_limits: ResourceLimits = Field(default_factory=ResourceLimits)
     execution_limits: ExecutionLimits = Field(default_factory=ExecutionLimits)

@@ -19,6 +19,7 @@ GENESIS = bytes(32)  # previous hash of the first event
 
 # Beside `submitted` and `status_changed`, which only the database itself can write.
 START_FAILED = "start_failed"
+ISOLATION_WEAKER = "isolation_weaker"  # than the profile asks: the layers this host lacks
 USER_CODE_STARTED = "user_code_started"
 CANCEL_REQUESTED = "cancel_requested"
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from models.agent import AgentConfig, Runnable
+from models.customise import customise
 from models.errors import RequestRefusedError
 from models.execution import MAX_STDIN_BYTES, ExecutionRequest
 from models.limits import EffectiveLimits, NetworkAccess, tighter
@@ -17,7 +18,7 @@ from models.settings import Settings
 from models.state import PhilosophyExecutionContext
 from models.types import Contract, Encoding, Text, decode_content
 
-_MERGED = ("environment", "resource_limits", "execution_limits")
+_MERGED = ("environment", "resource_limits", "execution_limits", "security_options")
 
 
 class ResolvedRequest(Runnable):
@@ -127,7 +128,7 @@ def resolve(request: ResolvedRequest, settings: Settings) -> Effective:
     if reference is None:
         known = ", ".join(sorted(settings.sandbox_images))
         raise RequestRefusedError("image", f"not in the catalogue; it has: {known}")
-    profile = named_profile(profile_name)
+    profile = customise(named_profile(profile_name), request.security_options, settings)
     limits = _limits(request, settings)
     _check_files_fit(request, limits)
     return Effective(
@@ -214,12 +215,13 @@ def _network(request: ResolvedRequest, profile: SecurityProfile) -> NetworkAcces
 
 
 def _restricted_python(request: ResolvedRequest, profile: SecurityProfile) -> bool:
-    default = profile.restricted_python_default and request.command is None
-    wanted = default if request.restricted_python is None else request.restricted_python
-    if wanted:
-        raise RequestRefusedError(
-            "restricted_python",
-            f"is not available on this server yet; send false to run under {profile.profile_name} "
-            "without it",
-        )
-    return wanted
+    """Whether RestrictedPython is on: a policy, never a security boundary."""
+    if request.command is not None:
+        if request.restricted_python:
+            raise RequestRefusedError(
+                "restricted_python", "needs source, not command: it checks Python source"
+            )
+        return False
+    if request.restricted_python is None:
+        return profile.restricted_python_default
+    return request.restricted_python

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from models.limits import EffectiveLimits, NetworkAccess
 from models.resolve import Effective, ResolvedRequest
-from models.security import SecurityProfile
+from models.security import LayerMode, SecurityProfile
 from models.settings import Settings
 from models.status import Reason, Status
 from models.types import Contract
@@ -26,6 +26,10 @@ class SandboxConfig(Contract):
     files: dict[str, bytes]
     stdin: bytes
     profile: SecurityProfile
+    apparmor: LayerMode
+    user_namespace: LayerMode
+    permitted_syscalls: tuple[str, ...] = ()
+    restricted_python: bool = False
     limits: EffectiveLimits
     network_access: NetworkAccess
     allowed_hosts: tuple[str, ...] = ()
@@ -65,6 +69,10 @@ def build_spec(
         files=files,
         stdin=request.stdin_data,
         profile=effective.profile,
+        apparmor=settings.apparmor,
+        user_namespace=settings.user_namespace,
+        permitted_syscalls=settings.extra_syscalls,
+        restricted_python=effective.restricted_python,
         limits=effective.limits,
         network_access=effective.network_access,
         allowed_hosts=request.allowed_hosts,

@@ -16,6 +16,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from models.errors import SettingsError
+from models.security import AppArmorName, CapabilityName, LayerMode, ProfileName, SyscallName
 
 PREFIX = "AGENTCORE_"
 
@@ -80,13 +81,33 @@ class Settings(BaseSettings):
     max_artifacts_bytes: int = Field(33_554_432, ge=1024, description="Bytes of all of them")
 
     # Security
-    allowed_profiles: tuple[Literal["minimal", "standard", "privileged"], ...] = Field(
+    allowed_profiles: tuple[ProfileName, ...] = Field(
         ("minimal", "standard"),
         description="JSON list of the profiles that requests may name",
     )
-
-    default_profile: Literal["minimal", "standard", "privileged"] = Field(
+    default_profile: ProfileName = Field(
         "standard", description="Profile of requests that name none"
+    )
+    apparmor: LayerMode = Field(
+        "prefer", description="`require`: refuse to run without the profile's AppArmor rules"
+    )
+    user_namespace: LayerMode = Field(
+        "prefer", description="`require`: refuse to run where root in a sandbox is the host's root"
+    )
+    extra_syscalls: tuple[SyscallName, ...] = Field(
+        (), description="JSON list: requests may add these too, dangerous ones named here included"
+    )
+    extra_capabilities: tuple[CapabilityName, ...] = Field(
+        (), description="JSON list: requests may add these too, dangerous ones named here included"
+    )
+    extra_apparmor_profiles: tuple[AppArmorName, ...] = Field(
+        (), description="JSON list: requests may choose these though they are weaker"
+    )
+    allow_writable_root: bool = Field(
+        False, description="Requests under standard may ask for a writable root file system"
+    )
+    profile_directory: Path | None = Field(
+        None, description="Where rendered profiles are for the hosts; never world-writable"
     )
 
     # Resources: ceilings that no request may pass

@@ -47,7 +47,7 @@ class Reason(StrEnum):
     COMMAND_NOT_FOUND = "command_not_found"  # the first word of the command is no program
     TIME_LIMIT = "time_limit"  # wall-clock limit reached
     CANCEL_REQUESTED = "cancel_requested"  # somebody asked for it
-    POLICY_VIOLATION = "policy_violation"  # this worker's policy refuses the request
+    POLICY_VIOLATION = "policy_violation"  # this worker's settings, or RestrictedPython, refuse it
     NETWORK_DENIED = "network_denied"  # the network asked for is not available
     IMAGE_UNAVAILABLE = "image_unavailable"  # the worker does not have the image
     SANDBOX_ERROR = "sandbox_error"  # we failed to run the sandbox as asked

@@ -100,7 +100,25 @@ def start_user_code(claim: Claim, isolation: dict[str, Any]) -> None:
         if row.cancel_requested_at is not None:
             raise CancelledError  # rolls the start back
         facts = {"attempt": claim.attempt, "isolation": isolation}
+        if isolation.get("missing"):
+            _tell_weaker(session, claim, isolation)
         audit.append(session, claim.execution_id, audit.USER_CODE_STARTED, facts)
+
+
+def refuse_isolation(claim: Claim, isolation: dict[str, Any]) -> None:
+    """Record that a sandbox was given up because a required layer is missing.
+
+    Raises LeaseLostError.
+    """
+    with transaction() as session:
+        if session.scalar(select(ExecutionRow.id).where(*_fence(claim)).with_for_update()) is None:
+            raise LeaseLostError
+        _tell_weaker(session, claim, isolation)
+
+
+def _tell_weaker(session: Session, claim: Claim, isolation: dict[str, Any]) -> None:
+    facts = {"attempt": claim.attempt, "missing": isolation["missing"]}
+    audit.append(session, claim.execution_id, audit.ISOLATION_WEAKER, facts)
 
 
 def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Sequence[Renewed]:

@@ -20,6 +20,7 @@ from worker.sandbox.errors import (
     AbandonedError,
     EngineUnavailableError,
     ImageUnavailableError,
+    IsolationRefusedError,
     SandboxCancelledError,
     SandboxError,
 )
@@ -117,6 +118,14 @@ class Executor:
                 status=Status.FAILED,
                 reason=Reason.IMAGE_UNAVAILABLE,
                 message=f"the container engine has no image {error}",
+            )
+        except IsolationRefusedError as error:
+            claims.refuse_isolation(claim, error.isolation)
+            return Outcome(
+                status=Status.REJECTED,
+                reason=Reason.POLICY_VIOLATION,
+                message=str(error),
+                isolation=error.isolation,
             )
         except (CancelledError, SandboxCancelledError):
             return Outcome(

@@ -112,6 +112,7 @@ def test_every_option_arrives(agentcore, server, api, script, tmp_path):
     args += ["--allow-host", "10.0.0.0/8", "--env", "C=3", "--env-from-file", f"{tmp_path}/env"]
     args += ["--file", f"{tmp_path}/in.bin:data/in.bin", "--file", script, "--label", "team=x=y"]
     args += ["--stdin", f"{tmp_path}/in.bin", "--priority", "0", "--no-restricted-python"]
+    args += ["--security-options", '{"blocked_syscalls": ["link"]}']
     args += ["--max-attempts", "2", script]
     result = agentcore(*args)
     assert result.exit_code == 0, result.stderr
@@ -119,6 +120,7 @@ def test_every_option_arrives(agentcore, server, api, script, tmp_path):
         {
             "source": "print(1)",
             "security_profile": "minimal",
+            "security_options": {"blocked_syscalls": ["link"]},
             "image": "python",
             "execution_limits": {"max_memory_mb": 64, "max_cpu_percent": 25, "max_processes": 3},
             "resource_limits": {
@@ -158,6 +160,7 @@ def test_an_agents_tool_is_run_with_arguments(agentcore, server, api):
         (["run", "--tool", "t", "-"], "--agent"),
         (["run", "--command", "--agent", "a", "x"], "--command"),
         (["run", "--priority", "10", "-"], "--priority"),
+        (["run", "--security-options", "{", "-"], "--security-options"),
         (["run", "--key", "ac_a_b", "-"], "No such option"),
     ],
 )

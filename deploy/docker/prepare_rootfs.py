@@ -20,6 +20,7 @@ MINIMUM_PYTHON = (3, 11)
 AGENT_ID = 1000
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 GUEST = Path("/usr/local/lib/agentcore/guest")
+VENDOR = Path("/usr/local/lib/agentcore/vendor")
 WORKSPACE = Path("/workspace")
 # Mounted by the engine while this runs; not ours to look into.
 MOUNTED = {"/proc", "/sys", "/dev"}
@@ -80,6 +81,7 @@ def main() -> None:
     drop_special_modes(Path("/"))
     compile_tree(stdlib)
     compile_tree(GUEST)
+    compile_tree(VENDOR)
     Path(__file__).unlink()
 
 

@@ -6,6 +6,8 @@ FROM ${BASE} AS prepare
 # Lets the build remove what it leaves behind.
 LABEL dev.agentcore.stage="prepare"
 COPY guest/ /usr/local/lib/agentcore/guest/
+# On no search path: only the guest's own runner of restricted programs imports it.
+COPY vendor/ /usr/local/lib/agentcore/vendor/
 COPY prepare_rootfs.py /prepare_rootfs.py
 RUN ["python3", "-I", "-S", "/prepare_rootfs.py"]
 

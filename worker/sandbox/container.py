@@ -18,7 +18,7 @@ CPU_PERIOD = 100_000  # microseconds, the kernel's default
 SUPERVISOR_PROCESSES = 1  # beside the program's own in the pids cgroup
 SUPERVISOR_DESCRIPTORS = 16  # what the supervisor itself opens
 INODES_PER_MB = 64  # files that a tmpfs may hold, for each MiB of its size
-SHM_BYTES = 16_777_216  # /dev/shm, for multiprocessing; counted as the sandbox's memory
+SHM_MB = 16  # MiB of /dev/shm, for multiprocessing; counted as the sandbox's memory
 OOM_SCORE = 500  # the host gives up a sandbox before its own services
 
 LABEL = "dev.agentcore."
@@ -59,11 +59,13 @@ def _host_config(
     descriptors = limits.file_descriptors + SUPERVISOR_DESCRIPTORS
     config: dict[str, Any] = api.create_host_config(
         network_mode="none",
+        # "host" is the only other value: the sandbox's users are then the host's.
+        userns_mode="host" if spec.user_namespace == "off" and "userns" in engine_options else None,
         ipc_mode="private",
         read_only=profile.read_only_filesystem,
         cap_drop=["ALL"],
         cap_add=list(profile.allowed_capabilities),
-        security_opt=_security_options(profile, engine_options),
+        security_opt=_security_options(spec, engine_options),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the memory limit: no swap
         cpu_period=CPU_PERIOD,
@@ -74,7 +76,7 @@ def _host_config(
             Ulimit(name="core", soft=0, hard=0),
         ],
         tmpfs=_tmpfs(spec),
-        shm_size=SHM_BYTES,
+        shm_size=SHM_MB * 1024 * 1024,
         oom_score_adj=OOM_SCORE,
         log_config=LogConfig(type=LogConfig.types.NONE),
         restart_policy={"Name": "no"},
@@ -92,20 +94,23 @@ def _tmpfs(spec: SandboxConfig) -> dict[str, str]:
         f"size={workspace}m,nr_inodes={workspace * INODES_PER_MB}",
         "/tmp": f"rw,nosuid,nodev,noexec,mode=1777,"  # noqa: S108 - a tmpfs of its own
         f"size={temporary}m,nr_inodes={temporary * INODES_PER_MB}",
+        # Over the engine's own, which holds as many files as the host has memory for.
+        "/dev/shm": f"rw,nosuid,nodev,noexec,mode=1777,"  # noqa: S108 - a tmpfs of its own
+        f"size={SHM_MB}m,nr_inodes={SHM_MB * INODES_PER_MB}",
     }
 
 
-def _security_options(profile: SecurityProfile, engine_options: frozenset[str]) -> list[str]:
-    options = [f"seccomp={_seccomp(profile)}"]
-    if profile.no_new_privileges:
+def _security_options(spec: SandboxConfig, engine_options: frozenset[str]) -> list[str]:
+    options = [f"seccomp={seccomp_text(spec)}"]
+    if spec.profile.no_new_privileges:
         options.append("no-new-privileges:true")
-    if "apparmor" in engine_options:
-        options.append(f"apparmor={_apparmor(profile)}")
+    if spec.apparmor != "off" and "apparmor" in engine_options:
+        options.append(f"apparmor={_apparmor(spec.profile)}")
     return options
 
 
 def _apparmor(profile: SecurityProfile) -> str:
-    name = profile.apparmor_profile
+    name = apparmor_name(profile)
     if not name.startswith("agentcore-"):
         return name
     try:
@@ -115,15 +120,27 @@ def _apparmor(profile: SecurityProfile) -> str:
     return name if loaded else "docker-default"
 
 
-def _seccomp(profile: SecurityProfile) -> str:
+def apparmor_name(profile: SecurityProfile) -> str:
+    """Return the name by which the kernel knows the profile's AppArmor rules."""
+    return security_profiles.apparmor_kernel_name(profile.profile_name, profile.apparmor_profile)
+
+
+def seccomp_text(spec: SandboxConfig) -> str:
+    """Return the seccomp filter of a sandbox as the JSON that the engine is given."""
+    profile = spec.profile
     return _rendered_seccomp(
-        profile.profile_name, profile.allowed_syscalls, profile.blocked_syscalls
+        profile.profile_name,
+        profile.allowed_syscalls,
+        profile.blocked_syscalls,
+        spec.permitted_syscalls,
     )
 
 
 @lru_cache(maxsize=64)
-def _rendered_seccomp(name: str, allowed: tuple[str, ...], blocked: tuple[str, ...]) -> str:
+def _rendered_seccomp(
+    name: str, allowed: tuple[str, ...], blocked: tuple[str, ...], permitted: tuple[str, ...]
+) -> str:
     rendered = security_profiles.render_seccomp(
-        name, allowed_syscalls=allowed, blocked_syscalls=blocked
+        name, allowed_syscalls=allowed, blocked_syscalls=blocked, permitted=permitted
     )
     return json.dumps(rendered, separators=(",", ":"))

@@ -8,10 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from models.sandbox import MAX_ARTIFACT_DEPTH, SandboxConfig
+from security_profiles import get_profile
 from worker.sandbox import isolation, judge
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection, kill_frame
-from worker.sandbox.errors import ProtocolError, SandboxCancelledError, SandboxStartError
+from worker.sandbox.errors import (
+    IsolationRefusedError,
+    ProtocolError,
+    SandboxCancelledError,
+    SandboxStartError,
+)
 from worker.sandbox.guest import protocol
 from worker.sandbox.report import InsideReport, parse
 
@@ -28,7 +34,8 @@ def verified_isolation(
 ) -> dict[str, Any]:
     """Return the isolation in force, from inside and from the engine (`inspect`).
 
-    Raises SandboxStartError when it is weaker than asked, or unknown; SandboxCancelledError.
+    Raises SandboxStartError when it is weaker than asked, or unknown; IsolationRefusedError when
+    a layer that the settings require is missing; SandboxCancelledError.
     """
     frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
     if cancelled.is_set():
@@ -39,7 +46,10 @@ def verified_isolation(
     in_force = isolation.describe(parse(InsideReport, frame[1]), inspect())
     if weaker := isolation.weaker_than_asked(spec, in_force):
         raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
-    in_force["missing"] = isolation.missing_layers(spec, in_force)
+    missing = isolation.missing_layers(spec, in_force)
+    in_force |= {"asked": isolation.asked(spec), "missing": list(missing.values())}
+    if isolation.required(spec, missing):
+        raise IsolationRefusedError(in_force)
     return in_force
 
 
@@ -84,7 +94,8 @@ def follow(
 def encode_job(spec: SandboxConfig) -> bytes:
     """Return the job and its input as frames."""
     job = {
-        "argv": spec.argv,
+        "argv": _restricted_argv(spec) if spec.restricted_python else spec.argv,
+        "restricted_python": spec.restricted_python,
         "environment": spec.environment,
         "files": list(spec.files),
         "file_descriptors": spec.limits.file_descriptors,
@@ -102,3 +113,13 @@ def encode_job(spec: SandboxConfig) -> bytes:
     frames = [protocol.frame(protocol.JOB, json.dumps(job).encode())]
     frames += [protocol.frame(protocol.DATA, content) for content in contents]
     return b"".join(frames)
+
+
+def _restricted_argv(spec: SandboxConfig) -> tuple[str, ...]:
+    """Return the command that runs the source under RestrictedPython."""
+    profile = get_profile(spec.profile.profile_name)
+    python, *program = spec.argv
+    # Isolated: no variable and no file beside the source changes what its imports mean.
+    options = ("-I", "-S", "-B", "-u")
+    imports = ",".join(profile.restricted_python_imports)
+    return (python, *options, protocol.POLICY_RUNNER, imports, *program)

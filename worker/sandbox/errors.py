@@ -4,10 +4,13 @@ SandboxError
 ├── EngineUnavailableError   the container engine does not answer
 ├── ImageUnavailableError    the engine does not have the image
 ├── SandboxStartError        the sandbox did not come up as asked; no user code ran
+├── IsolationRefusedError    a layer that the settings require is not in force
 ├── SandboxCancelledError    a cancel came before user code ran
 ├── AbandonedError           the lease was lost; nothing of this run counts
 └── ProtocolError            what came out of the sandbox is not what the supervisor says
 """
+
+from typing import Any
 
 
 class SandboxError(Exception):
@@ -24,6 +27,17 @@ class ImageUnavailableError(SandboxError):
 
 class SandboxStartError(SandboxError):
     """The sandbox did not come up as asked; no user code ran."""
+
+
+class IsolationRefusedError(SandboxError):
+    """A layer that the settings require is not in force on this host; no user code ran."""
+
+    def __init__(self, isolation: dict[str, Any]) -> None:
+        super().__init__(
+            f"required here, but not in force: {'; '.join(isolation['missing'])}; "
+            "'python -m worker security-audit' says what to do"
+        )
+        self.isolation = isolation
 
 
 class SandboxCancelledError(SandboxError):

@@ -1,28 +1,46 @@
 """Compares the isolation in force with what was asked."""
 
+import hashlib
 from typing import Any
 
 from models.sandbox import SandboxConfig
-from worker.sandbox.container import SUPERVISOR_DESCRIPTORS
+from security_profiles import CAPABILITY_BITS
+from worker.sandbox.container import SUPERVISOR_DESCRIPTORS, apparmor_name, seccomp_text
 from worker.sandbox.report import InsideReport
 
-# Names in the order of their bits in /proc/PID/status, from <linux/capability.h>.
-_CAPABILITIES = """
-CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
-NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO
-SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
-SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
-WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-CAPABILITY_BITS = {name: bit for bit, name in enumerate(_CAPABILITIES.split())}
 SECCOMP_FILTER_MODE = 2
 TMPFS = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 - names of mounts
 CPU_ROUNDING = 0.001  # cores; the quota is set in whole microseconds
 
 
+def asked(spec: SandboxConfig) -> dict[str, Any]:
+    """Return what the sandbox is asked to be: the profile with the request's changes."""
+    profile = spec.profile.model_dump(
+        mode="json",
+        include={
+            "profile_name",
+            "seccomp_profile",
+            "allowed_syscalls",
+            "blocked_syscalls",
+            "allowed_capabilities",
+            "read_only_filesystem",
+            "no_new_privileges",
+            "user_namespace",
+        },
+    )
+    return {
+        **profile,
+        "seccomp_sha256": _sha256(seccomp_text(spec)),
+        "apparmor": apparmor_name(spec.profile),
+        "modes": {"apparmor": spec.apparmor, "user_namespace": spec.user_namespace},
+        "restricted_python": spec.restricted_python,
+    }
+
+
 def describe(report: InsideReport, engine: dict[str, Any]) -> dict[str, Any]:
     """Return the isolation to record: read from inside, and what the engine says."""
     host = engine["HostConfig"]
+    options = dict(option.partition("=")[::2] for option in host["SecurityOpt"] or [])
     inside = report.model_dump()
     masks = inside["capabilities"]
     capabilities = {kind: capability_names(mask) for kind, mask in masks.items()}
@@ -39,11 +57,16 @@ def describe(report: InsideReport, engine: dict[str, Any]) -> dict[str, Any]:
             "pids": host["PidsLimit"],
             "cpu_cores": host["CpuQuota"] / host["CpuPeriod"] if host["CpuPeriod"] else None,
             "apparmor": engine.get("AppArmorProfile") or "none",
-            "seccomp": any(o.startswith("seccomp=") for o in host["SecurityOpt"] or []),
+            "seccomp_sha256": _sha256(options["seccomp"]) if "seccomp" in options else None,
             "user_namespace": host["UsernsMode"] or "engine default",
             "binds": host["Binds"] or [],
+            "volumes": [mount["Destination"] for mount in engine["Mounts"]],
         },
     }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def capability_names(mask: str) -> list[str]:
@@ -61,6 +84,10 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
     root = inside["mounts"].get("/", "")
     checks = (
         (inside["seccomp_mode"] == SECCOMP_FILTER_MODE, "no seccomp filter"),
+        (
+            engine["seccomp_sha256"] == _sha256(seccomp_text(spec)),
+            "the engine has another seccomp filter",
+        ),
         (
             inside["no_new_privileges"] or not spec.profile.no_new_privileges,
             "no_new_privileges is off",
@@ -83,6 +110,8 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
         ),
         (all(_is_private(inside["mounts"].get(p, "")) for p in TMPFS), "a folder is not a tmpfs"),
         (not engine["privileged"] and not engine["binds"], "privileged, or host folders mounted"),
+        (not engine["volumes"], "the image brings a volume, which lies on the host's disk"),
+        (not inside["other_mounts"], "something else is mounted"),
     )
     return [words for holds, words in checks if not holds]
 
@@ -112,18 +141,25 @@ def _is_private(mount: str) -> bool:
     return kind == "tmpfs" and {"nosuid", "nodev"} <= set(options.split(","))
 
 
-def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> list[str]:
-    """Return the layers of the profile that this host does not give, in words.
+def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> dict[str, str]:
+    """Return the wanted layers that this host does not give, each in words.
 
-    They are the host's to give (a kernel with AppArmor, an engine that remaps users): the sandbox
-    runs without them, and the record says so.
+    They are the host's to give (a kernel with AppArmor, an engine that remaps users); the settings
+    say whether a sandbox may run without.
     """
-    inside = isolation["inside"]
-    missing = []
-    if not inside["apparmor"].startswith(spec.profile.apparmor_profile):
-        missing.append(
-            f"AppArmor: {spec.profile.apparmor_profile} asked, {inside['apparmor']} in force"
-        )
-    if spec.profile.user_namespace and inside["uid_map"][1:2] == ["0"]:
-        missing.append("user namespace: asked, but the engine remaps no users")
+    inside, missing = isolation["inside"], {}
+    name = apparmor_name(spec.profile)
+    # Complaining about what a profile forbids is not forbidding it.
+    in_force = (name,) if name == "unconfined" else (name, f"{name} (enforce)")
+    if spec.apparmor != "off" and inside["apparmor"] not in in_force:
+        missing["apparmor"] = f"AppArmor: {name} asked, {inside['apparmor']} in force"
+    wanted = spec.user_namespace != "off" and spec.profile.user_namespace
+    if wanted and inside["uid_map"][1:2] == ["0"]:
+        missing["user_namespace"] = "user namespace: asked, but the engine remaps no users"
     return missing
+
+
+def required(spec: SandboxConfig, missing: dict[str, str]) -> list[str]:
+    """Return which of the missing layers the settings require."""
+    modes = {"apparmor": spec.apparmor, "user_namespace": spec.user_namespace}
+    return [layer for layer in missing if modes[layer] == "require"]

@@ -14,6 +14,8 @@ RESULT_PATH = "result.json"
 MAX_RESULT_BYTES = 262_144  # of output/result.json
 MAX_RESULT_DEPTH = 32  # nested arrays and objects
 
+REFUSED = "refused by RestrictedPython, a policy and no security boundary"
+
 CANCEL = "cancel"
 TIME_LIMIT = "time_limit"
 OUTPUT_LIMIT = "output_limit"
@@ -71,6 +73,9 @@ def _verdict(
     if report.exec_error is not None:
         message = f"the command cannot be run: {report.exec_error}"
         return Status.FAILED, Reason.COMMAND_NOT_FOUND, message
+    if report.policy_violation is not None:
+        message = f"{REFUSED}: {report.policy_violation}"
+        return Status.REJECTED, Reason.POLICY_VIOLATION, message
     return _exit(report)
 
 

@@ -11,14 +11,16 @@ from worker.sandbox.guest.artifacts import MAX_SKIPPED
 
 MAX_DEPTH = 8  # nested arrays and objects of a report
 MAX_WORDS = 400  # characters of any text in a report
+MAX_REFUSALS = 2_000  # characters of what RestrictedPython refused
 MAX_COUNT = 2**53  # of any number in a report; far above what is possible, exact in JSON
 
 
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)[:MAX_WORDS]
+def _printable(text: str, limit: int = MAX_WORDS) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:limit])
 
 
 Words = Annotated[str, AfterValidator(_printable)]
+Refusals = Annotated[str, AfterValidator(lambda text: _printable(text, MAX_REFUSALS))]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
 Mask = Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")]
@@ -63,6 +65,7 @@ class InsideReport(_Report):
     apparmor: Words
     cgroup: Cgroup
     mounts: dict[Words, Words] = Field(max_length=64)
+    other_mounts: list[Words] = Field(max_length=64)
     interfaces: list[Words] = Field(max_length=64)
     file_descriptors: Count
 
@@ -88,6 +91,7 @@ class ExitReport(_Report):
     signal: int | None = Field(None, ge=1, le=64)
     setup_error: Words | None = None
     exec_error: Words | None = None
+    policy_violation: Refusals | None = None
     killed: Literal["cancel", "time_limit", "output_limit"] | None = None
     oom_kills: Count = 0
     peak_memory_bytes: Count | None = None

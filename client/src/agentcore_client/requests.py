@@ -12,7 +12,9 @@ from pydantic import Field, JsonValue, model_validator
 from agentcore_client.types import (
     AgentPhilosophy,
     AllowedHost,
+    AppArmorName,
     Argument,
+    CapabilityName,
     Encoding,
     EnvironmentName,
     Label,
@@ -21,6 +23,7 @@ from agentcore_client.types import (
     NetworkAccess,
     ProfileName,
     Request,
+    SyscallName,
     Text,
     WorkspacePath,
     encoded,
@@ -54,6 +57,23 @@ class ExecutionLimits(Request):
     max_processes: int = Field(10, ge=1, le=32_768, description="Processes and threads at once")
     max_file_descriptors: int = Field(50, ge=16, le=1_048_576)
     max_network_requests: int = Field(100, ge=0, le=1_000_000)
+
+
+class SecurityOptions(Request):
+    """Changes to the named security profile; what is left out stays as the profile has it."""
+
+    allowed_syscalls: tuple[SyscallName, ...] = Field(
+        (), max_length=500, description="Added to the profile's calls"
+    )
+    blocked_syscalls: tuple[SyscallName, ...] = Field(
+        (), max_length=500, description="Taken from the profile's calls"
+    )
+    allowed_capabilities: tuple[CapabilityName, ...] = Field(
+        (), max_length=41, description="Added to the bounding set, as in NET_RAW"
+    )
+    read_only_filesystem: bool | None = Field(None, description="Of the root file system")
+    no_new_privileges: bool | None = None
+    apparmor_profile: AppArmorName | None = None
 
 
 class InputFile(Request):
@@ -114,6 +134,9 @@ class Runnable(Request):
     files: tuple[InputFile, ...] = Field((), max_length=64)
     image: Name = Field("python", description="A name of the operator's image catalogue")
     security_profile: ProfileName = "standard"
+    security_options: SecurityOptions = Field(
+        default_factory=SecurityOptions, description="Changes to the security profile"
+    )
     resource_limits: ResourceLimits = Field(default_factory=ResourceLimits)
     execution_limits: ExecutionLimits = Field(default_factory=ExecutionLimits)
     allowed_hosts: tuple[AllowedHost, ...] = Field(

@@ -56,6 +56,9 @@ WorkspacePath = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
 AllowedHost = Annotated[Text, StringConstraints(min_length=1, max_length=270)]
 Encoding = Literal["utf-8", "base64"]
 ProfileName = Literal["minimal", "standard", "privileged"]
+AppArmorName = Literal["agentcore-minimal", "agentcore-standard", "docker-default", "unconfined"]
+SyscallName = Annotated[str, StringConstraints(max_length=40)]
+CapabilityName = Annotated[str, StringConstraints(max_length=40)]
 
 
 def encoded(data: bytes) -> tuple[str, Encoding]:

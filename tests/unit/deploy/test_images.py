@@ -2,9 +2,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import RestrictedPython
 
 from deploy.baseimage import debian_tag
 from deploy.docker import prepare_rootfs
+from deploy.errors import ImageError
 from deploy.imagecontext import content_hash, sandbox_context, tar_of
 
 FILES = {"sandbox.Dockerfile": b"FROM scratch\n", "guest/__main__.py": b"print()\n"}
@@ -25,7 +27,24 @@ def test_hash_keeps_name_and_content_apart() -> None:
 def test_context_holds_recipe_and_guest_only() -> None:
     names = set(sandbox_context())
     assert {"sandbox.Dockerfile", "prepare_rootfs.py", "guest/__main__.py"} <= names
-    assert all(name.endswith(".py") for name in names - {"sandbox.Dockerfile"})
+    others = {"sandbox.Dockerfile", "vendor/RestrictedPython/LICENSE.txt"}
+    assert all(name.endswith(".py") for name in names - others)
+
+
+def test_context_holds_the_policys_package_as_it_is_installed() -> None:
+    context = sandbox_context()
+    folder = Path(RestrictedPython.__file__).parent
+    installed = {f"vendor/RestrictedPython/{path.name}": path for path in folder.glob("*.py")}
+    held = {name for name in context if name.startswith("vendor/") and name.endswith(".py")}
+    assert held == set(installed)
+    assert all(context[name] == path.read_bytes() for name, path in installed.items())
+    assert b"License" in context["vendor/RestrictedPython/LICENSE.txt"]
+
+
+def test_a_missing_package_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.imagecontext.POLICY_PACKAGE", "no-such-package")
+    with pytest.raises(ImageError, match="make bootstrap"):
+        sandbox_context()
 
 
 def test_context_tar_does_not_depend_on_this_machine() -> None:

@@ -255,14 +255,32 @@ def test_the_profile_chooses_the_network_unless_the_request_does():
     assert effective(body).network_access is NetworkAccess.RESTRICTED
 
 
+@pytest.mark.parametrize(
+    ("fields", "on"),
+    [
+        ({"security_profile": "minimal"}, True),
+        ({"security_profile": "minimal", "restricted_python": False}, False),
+        ({"security_profile": "minimal", "restricted_python": None}, True),
+        ({"security_profile": "standard"}, False),
+        ({"security_profile": "standard", "restricted_python": True}, True),
+    ],
+)
+def test_the_profile_decides_on_restricted_python_unless_the_request_does(fields, on):
+    assert effective({"source": "x"} | fields).restricted_python is on
+
+
 def test_restricted_python_is_never_dropped_in_silence():
-    for body in ({"security_profile": "minimal"}, {"restricted_python": True}):
-        with pytest.raises(RequestRefusedError) as refused:
-            effective({"source": "x"} | body)
-        assert refused.value.field == "restricted_python"
-    assert not effective(
-        {"source": "x", "security_profile": "minimal", "restricted_python": False}
-    ).restricted_python
+    with pytest.raises(RequestRefusedError, match="needs source, not command") as refused:
+        effective({"command": ["x"], "restricted_python": True})
+    assert refused.value.field == "restricted_python"
+    assert not effective({"command": ["x"], "security_profile": "minimal"}).restricted_python
+
+
+def test_a_tool_of_an_agent_with_a_command_is_source():
+    agent = {"command": ["x"], "tools": [TOOL], "security_profile": "minimal"}
+    named = merged({"agent": "a", "tool": {"name": "add"}}, agent)
+    assert resolve(named, settings()).restricted_python
+    assert not resolve(merged({"agent": "a"}, agent), settings()).restricted_python
 
 
 def test_a_request_that_names_no_profile_gets_the_operators_default():

@@ -52,6 +52,11 @@ def test_the_program_learns_the_id_of_its_execution():
     assert spec(source="x", environment={"A": "b"}).environment["A"] == "b"
 
 
+def test_the_spec_says_whether_the_policy_is_on():
+    assert spec(source="x", security_profile="minimal").restricted_python
+    assert not spec(source="x").restricted_python
+
+
 @pytest.mark.parametrize("access", ["none", "restricted"])
 def test_without_hosts_nothing_outside_is_reached(access):
     assert not spec(source="x", resource_limits={"network_access": access}).allow_network

@@ -80,6 +80,9 @@ def test_the_least_cpu_is_not_under_what_the_kernel_takes(arguments):
 def test_both_tmpfs_share_the_quota_and_are_hardened(arguments, quota):
     body = {"source": "x", "resource_limits": {"storage_quota_mb": quota}}
     tmpfs = arguments(body)["host_config"]["Tmpfs"]
+    shared_memory = tmpfs.pop("/dev/shm")
+    assert "nosuid,nodev,noexec" in shared_memory
+    assert "size=16m,nr_inodes=1024" in shared_memory
     assert set(tmpfs) == {"/workspace", "/tmp"}
     sizes = []
     for options in tmpfs.values():
@@ -121,6 +124,38 @@ def test_apparmor_is_asked_for_only_where_the_engine_has_it(arguments):
 
     assert given(frozenset()) == []
     assert len(given(frozenset({"apparmor"}))) == 1
+
+
+def test_apparmor_that_is_off_is_left_to_the_engine(arguments):
+    host = arguments(options=frozenset({"apparmor"}), apparmor="off")["host_config"]
+    assert not [item for item in host["SecurityOpt"] if item.startswith("apparmor=")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "given"),
+    [
+        ("prefer", {"userns"}, None),
+        ("require", {"userns"}, None),
+        ("off", {"userns"}, "host"),
+        ("off", set(), None),
+    ],
+)
+def test_a_user_namespace_that_is_off_is_the_hosts(arguments, mode, options, given):
+    host = arguments(options=frozenset(options), user_namespace=mode)["host_config"]
+    assert host.get("UsernsMode") == given
+
+
+def test_a_requests_changes_are_in_the_filter(arguments):
+    changes = {"allowed_syscalls": ["io_setup"], "blocked_syscalls": ["socket"]}
+    body = {"source": "x", "security_options": changes}
+    options = arguments(body, extra_syscalls=("io_setup",))["host_config"]["SecurityOpt"]
+    allowed = {
+        name
+        for rule in json.loads(options[0].removeprefix("seccomp="))["syscalls"]
+        for name in rule["names"]
+    }
+    assert "io_setup" in allowed
+    assert "socket" not in allowed
 
 
 def test_an_apparmor_profile_that_is_not_loaded_falls_back(arguments, monkeypatch, tmp_path):

@@ -6,11 +6,14 @@ import json
 import pytest
 
 from tests.unit.storable import assert_jsonb
+from worker.sandbox.container import seccomp_text
 from worker.sandbox.errors import ProtocolError
 from worker.sandbox.isolation import (
-    CAPABILITY_BITS,
+    asked,
     capability_names,
     describe,
+    missing_layers,
+    required,
     weaker_than_asked,
 )
 from worker.sandbox.report import InsideReport, parse
@@ -40,6 +43,7 @@ INSIDE = {
         "/workspace": "tmpfs rw,nosuid,nodev",
         "/dev/shm": "tmpfs rw,nosuid,nodev,noexec",
     },
+    "other_mounts": [],
     "interfaces": ["lo"],
     "cgroup": {
         "memory_limit": str(MEMORY),
@@ -54,6 +58,7 @@ ENGINE = {
     "Id": "0123456789abcdef",
     "Image": "sha256:1",
     "AppArmorProfile": "docker-default",
+    "Mounts": [],
     "HostConfig": {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
@@ -80,8 +85,15 @@ def changed(original, path, value):
     return result
 
 
+def described(inside=INSIDE, engine=ENGINE):
+    return describe(InsideReport.model_validate(inside), engine)
+
+
 def weaker(spec, inside=INSIDE, engine=ENGINE):
-    return weaker_than_asked(spec, describe(InsideReport.model_validate(inside), engine))
+    if engine["HostConfig"]["SecurityOpt"] == ENGINE["HostConfig"]["SecurityOpt"]:
+        options = [f"seccomp={seccomp_text(spec)}", "no-new-privileges:true"]
+        engine = changed(engine, "HostConfig.SecurityOpt", options)
+    return weaker_than_asked(spec, described(inside, engine))
 
 
 def test_what_was_asked_is_not_weaker(make_spec):
@@ -111,6 +123,7 @@ def test_cgroup_version_two_is_understood(make_spec):
         ("cgroup.memory_swap_limit", "9223372036854771712", "swap"),
         ("cgroup.memory_swap_limit", "max", "swap"),
         ("interfaces", ["eth0", "lo"], "network"),
+        ("other_mounts", ["/host ext4"], "mounted"),
         ("cgroup.memory_limit", "max", "memory"),
         ("cgroup.memory_limit", "9223372036854771712", "memory"),
         ("cgroup.memory_limit", "", "memory"),
@@ -129,7 +142,14 @@ def test_a_missing_protection_inside_is_told(make_spec, path, value, word):
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("HostConfig.Privileged", True), ("HostConfig.Binds", ["/:/host"])],
+    [
+        ("HostConfig.Privileged", True),
+        ("HostConfig.Binds", ["/:/host"]),
+        ("HostConfig.SecurityOpt", ["seccomp=unconfined"]),
+        ("HostConfig.SecurityOpt", ['seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']),
+        ("HostConfig.SecurityOpt", None),
+        ("Mounts", [{"Destination": "/data"}]),
+    ],
 )
 def test_what_the_engine_says_counts_too(make_spec, path, value):
     assert weaker(make_spec(), engine=changed(ENGINE, path, value)) != []
@@ -164,23 +184,19 @@ def test_a_report_that_lacks_a_fact_is_not_believed(name):
 
 
 def test_the_description_is_recorded_with_names(make_spec):
-    told = describe(InsideReport.model_validate(INSIDE), ENGINE)
+    told = described()
     assert_jsonb(told)
     assert told["engine"]["container"] == "0123456789ab"
     assert told["engine"]["cpu_cores"] == 0.5
-    assert told["engine"]["seccomp"] is True
+    assert len(told["engine"]["seccomp_sha256"]) == 64
     assert told["inside"]["capabilities"]["bounding"] == [
         "CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID", "NET_BIND_SERVICE",
     ]  # fmt: skip
 
 
 def test_no_cpu_period_is_no_division_by_zero():
-    assert (
-        describe(InsideReport.model_validate(INSIDE), changed(ENGINE, "HostConfig.CpuPeriod", 0))[
-            "engine"
-        ]["cpu_cores"]
-        is None
-    )
+    engine = changed(ENGINE, "HostConfig.CpuPeriod", 0)
+    assert described(engine=engine)["engine"]["cpu_cores"] is None
 
 
 @pytest.mark.parametrize(
@@ -190,8 +206,68 @@ def test_a_capability_mask_is_read_bit_by_bit(mask, names):
     assert capability_names(mask) == names
 
 
-def test_every_capability_of_the_kernel_header_has_its_bit():
-    known = {"CHOWN": 0, "KILL": 5, "NET_ADMIN": 12, "SYS_ADMIN": 21, "SETFCAP": 31, "BPF": 39}
-    assert known.items() <= CAPABILITY_BITS.items()
-    assert CAPABILITY_BITS["CHECKPOINT_RESTORE"] == 40
-    assert len(CAPABILITY_BITS) == 41
+REMAPPED = ["0", "100000", "65536"]
+
+
+def missing(spec, apparmor="none", uid_map=("0", "0", "4294967295")):
+    inside = changed(changed(INSIDE, "apparmor", apparmor), "uid_map", list(uid_map))
+    return missing_layers(spec, described(inside))
+
+
+def test_a_host_without_either_layer_lacks_both(make_spec):
+    assert set(missing(make_spec())) == {"apparmor", "user_namespace"}
+
+
+def test_a_host_with_both_lacks_nothing(make_spec):
+    assert missing(make_spec(), "agentcore-standard (enforce)", REMAPPED) == {}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "agentcore-standard (complain)",
+        "agentcore-standard-old (enforce)",
+        "docker-default (enforce)",
+        "unconfined",
+    ],
+)
+def test_another_apparmor_label_is_told(make_spec, label):
+    (told,) = missing(make_spec(), label, REMAPPED).values()
+    assert label in told
+
+
+def test_the_privileged_profile_has_a_label_of_its_own_and_no_user_namespace(make_spec):
+    body = {"source": "x", "security_profile": "privileged"}
+    body["resource_limits"] = {"network_access": "none"}
+    spec = make_spec(body, allowed_profiles=("standard", "privileged"))
+    assert missing(spec, "agentcore-privileged (enforce)") == {}
+    assert set(missing(spec, "agentcore-standard (enforce)")) == {"apparmor"}
+
+
+def test_a_layer_that_is_off_is_never_missing(make_spec):
+    assert missing(make_spec(apparmor="off", user_namespace="off")) == {}
+
+
+@pytest.mark.parametrize(
+    ("modes", "refused"),
+    [
+        ({}, []),
+        ({"apparmor": "require"}, ["apparmor"]),
+        ({"user_namespace": "require"}, ["user_namespace"]),
+        ({"apparmor": "require", "user_namespace": "require"}, ["apparmor", "user_namespace"]),
+        ({"apparmor": "require", "user_namespace": "off"}, ["apparmor"]),
+    ],
+)
+def test_only_what_is_required_is_refused(make_spec, modes, refused):
+    spec = make_spec(**modes)
+    assert required(spec, missing(spec)) == refused
+
+
+def test_what_was_asked_is_recorded_with_the_requests_changes(make_spec):
+    options = {"blocked_syscalls": ["socket"], "allowed_capabilities": ["CHOWN"]}
+    told = asked(make_spec({"source": "x", "security_options": options}))
+    assert_jsonb(told)
+    assert told["profile_name"] == "standard"
+    assert told["blocked_syscalls"] == ["socket"]
+    assert told["seccomp_sha256"] != asked(make_spec())["seccomp_sha256"]
+    assert told["modes"] == {"apparmor": "prefer", "user_namespace": "prefer"}

@@ -57,6 +57,13 @@ def assert_storable(outcome):
         ({"exit_code": 0, "oom_kills": 1}, Status.SUCCEEDED, None),
         ({"setup_error": "No space left"}, Status.FAILED, Reason.SANDBOX_ERROR),
         ({"exit_code": 127, "exec_error": "No"}, Status.FAILED, Reason.COMMAND_NOT_FOUND),
+        ({"exit_code": 1, "policy_violation": "x"}, Status.REJECTED, Reason.POLICY_VIOLATION),
+        ({"exit_code": 0, "policy_violation": "x"}, Status.REJECTED, Reason.POLICY_VIOLATION),
+        (
+            {"signal": 9, "killed": "time_limit", "policy_violation": "x"},
+            Status.TIMED_OUT,
+            Reason.TIME_LIMIT,
+        ),
         ({"signal": 9, "killed": "time_limit"}, Status.TIMED_OUT, Reason.TIME_LIMIT),
         ({"signal": 9, "killed": "cancel"}, Status.CANCELLED, Reason.CANCEL_REQUESTED),
         ({"signal": 9, "killed": "output_limit"}, Status.FAILED, Reason.OUTPUT_LIMIT),
@@ -85,6 +92,14 @@ def test_without_a_report_what_we_know_from_outside_decides(run, ended_by_us, oo
 
 def test_a_program_that_ended_before_our_signal_ended_by_itself(run):
     assert run({"exit_code": 0}, ended_by_us=judge.TIME_LIMIT).status is Status.SUCCEEDED
+
+
+def test_a_refusal_is_told_in_bounded_printable_words_and_named_a_policy(run):
+    message = run({"exit_code": 1, "policy_violation": "line 1:\n\x1b[2J" + "x" * 5000}).message
+    assert message.startswith(
+        "refused by RestrictedPython, a policy and no security boundary: line 1:??[2Jxxx"
+    )
+    assert len(message) < 2100
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSEGV, 33, 63])
@@ -176,6 +191,7 @@ values = st.recursive(
 REPORT_FIELDS = [
     "exit_code", "signal", "exec_error", "setup_error", "killed", "oom_kills", "wall_seconds",
     "cpu_seconds", "peak_memory_bytes", "stdout_bytes", "stderr_bytes", "skipped", "skipped_count",
+    "policy_violation",
 ]  # fmt: skip
 
 

@@ -7,6 +7,10 @@ from typing import Any
 
 CGROUP = Path("/sys/fs/cgroup")
 MOUNTS = ("/", "/tmp", "/workspace", "/dev/shm", "/proc", "/sys")  # noqa: S108 - names of mounts
+# Every container has these from its runtime, and what lies below /dev, /proc and /sys.
+RUNTIME_MOUNTS = ("/dev", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
+RUNTIME_TREES = ("/dev/", "/proc/", "/sys/")
+MAX_OTHER_MOUNTS = 32  # told of; one is too many already
 # Files by what they say: cgroup v1 first, then v2.
 CGROUP_FILES = {
     "memory_limit": ("memory/memory.limit_in_bytes", "memory.max"),
@@ -42,6 +46,7 @@ def read() -> dict[str, Any]:
         "apparmor": _text(Path("/proc/self/attr/current")) or "none",
         "cgroup": {name: _cgroup(*files) for name, files in CGROUP_FILES.items()},
         "mounts": _mounts(),
+        "other_mounts": _other_mounts(),
         "interfaces": _interfaces(),
         "file_descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     }
@@ -90,12 +95,26 @@ def _keyed(file: str, key: str) -> int | None:
 
 
 def _mounts() -> dict[str, str]:
-    found = {}
-    for line in _text(Path("/proc/self/mounts")).splitlines():
-        _device, target, kind, options, *_ = line.split(" ")
-        if target in MOUNTS:
-            found[target] = f"{kind} {options.partition(',lowerdir')[0]}"[:200]
-    return found
+    return {
+        target: f"{kind} {options.partition(',lowerdir')[0]}"[:200]
+        for target, kind, options in _mount_table()
+        if target in MOUNTS
+    }
+
+
+def _other_mounts() -> list[str]:
+    others = [
+        f"{target} {kind}"[:200]
+        for target, kind, _options in _mount_table()
+        if target not in (*MOUNTS, *RUNTIME_MOUNTS) and not target.startswith(RUNTIME_TREES)
+    ]
+    return others[:MAX_OTHER_MOUNTS]
+
+
+def _mount_table() -> list[list[str]]:
+    """Return target, kind and options of every mount."""
+    lines = _text(Path("/proc/self/mounts")).splitlines()
+    return [line.split(" ")[1:4] for line in lines]
 
 
 def _interfaces() -> list[str]:

@@ -1,5 +1,6 @@
 """Starts the user's program as a child with its own pipes and limits."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -8,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import protocol
 from .channel import Channel
 
 WORKSPACE = Path("/workspace")
 PR_SET_DUMPABLE = 4
 SETTING_UP, EXECUTING = "S", "E"  # how far a child came
 NICENESS = 10  # the program yields to the supervisor inside their common CPU quota
+LOGIN_UID = 65534  # nobody: can be set once, and would name a user of the host in its audit log
 OOM_SCORE = 1000  # the highest: the program goes first when memory runs out
 BASE_ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -58,10 +61,11 @@ class Program:
         self.stdout, stdout_write = os.pipe()
         self.stderr, stderr_write = os.pipe()
         failure_read, failure_write = os.pipe()
+        self._policy, policy_write = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(job, stdin_fd, stdout_write, stderr_write, failure_write)
-        for descriptor in (stdin_fd, stdout_write, stderr_write, failure_write):
+            _become(job, stdin_fd, stdout_write, stderr_write, failure_write, policy_write)
+        for descriptor in (stdin_fd, stdout_write, stderr_write, failure_write, policy_write):
             os.close(descriptor)
         # Ends at once: exec closes the pipe, or the child says how far it came and why no further.
         said = os.read(failure_read, 256).decode(errors="replace")
@@ -69,11 +73,21 @@ class Program:
         self.setup_error = said[1:] if said[:1] == SETTING_UP else None
         self.exec_error = said[1:] if said[:1] == EXECUTING else None
         # Or the program could empty a pipe between our being told and our reading, and hang us.
-        for descriptor in (self.stdout, self.stderr):
+        for descriptor in (self.stdout, self.stderr, self._policy):
             os.set_blocking(descriptor, False)
 
+    def policy_violation(self) -> str | None:
+        """Return what RestrictedPython refused, once the program has ended."""
+        try:
+            said = os.read(self._policy, protocol.MAX_POLICY_REPORT)
+        except BlockingIOError:
+            return None  # somebody holds the other end, and has said nothing
+        return said.decode(errors="replace") or None
 
-def _become(job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: int) -> NoReturn:
+
+def _become(
+    job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: int, policy: int
+) -> NoReturn:
     stage = SETTING_UP
     try:
         os.setsid()
@@ -82,13 +96,20 @@ def _become(job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: 
         os.nice(NICENESS)
         set_dumpable(1)
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
+        with contextlib.suppress(OSError):  # a kernel without audit has no such file
+            Path("/proc/self/loginuid").write_text(str(LOGIN_UID), encoding="ascii")
         _limit(resource.RLIMIT_NOFILE, job["file_descriptors"])
         _limit(resource.RLIMIT_CORE, 0)
         for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         os.chdir(WORKSPACE)
         stage = EXECUTING
-        os.execvpe(job["argv"][0], job["argv"], BASE_ENVIRONMENT | job["environment"])  # noqa: S606
+        program = job["argv"][0]
+        if job.get("restricted_python"):
+            # Not whatever the environment's PATH leads to.
+            program = sys.executable
+            os.dup2(policy, protocol.POLICY_FD)
+        os.execvpe(program, job["argv"], BASE_ENVIRONMENT | job["environment"])  # noqa: S606
     except BaseException as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         os.write(failure, (stage + (text or "unknown error")).encode(errors="replace")[:256])

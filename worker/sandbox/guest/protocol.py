@@ -9,6 +9,12 @@ import struct
 HEADER = struct.Struct(">cI")
 MAX_GUEST_FRAME = 65_536  # bytes of payload in one frame from the guest
 MAX_HOST_FRAME = 16_777_216  # bytes of payload in one frame to the guest
+MAX_POLICY_REPORT = 2_000  # bytes read of what the policy refused
+
+# RestrictedPython is run by its own program, named in the job's argv: an image without it fails
+# to run the job instead of running it unchecked. What it refuses it writes to this descriptor.
+POLICY_RUNNER = "/usr/local/lib/agentcore/guest/restricted"
+POLICY_FD = 3
 
 JOB = b"J"  # JSON: what to run
 DATA = b"D"  # bytes of the next input file, or of standard input

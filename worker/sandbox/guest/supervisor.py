@@ -170,6 +170,7 @@ class _Run:
                 "signal": -code if code < 0 else None,
                 "setup_error": program.setup_error,
                 "exec_error": program.exec_error,
+                "policy_violation": program.policy_violation(),
                 "killed": self.killed,
                 "oom_kills": oom_kills,
                 "peak_memory_bytes": peak,

@@ -60,19 +60,25 @@ def _program(options: RunOptions) -> dict[str, Any]:
 def _tool(options: RunOptions) -> dict[str, Any] | None:
     if options.tool is None:
         return None
+    return {
+        "name": options.tool,
+        "arguments": _json(options.tool_arguments or "{}", "--tool-arguments"),
+    }
+
+
+def _json(text: str, option: str) -> Any:
     try:
-        arguments = json.loads(options.tool_arguments or "{}")
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"is not valid JSON: {error}", param_hint="--tool-arguments"
-        ) from error
-    return {"name": options.tool, "arguments": arguments}
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"is not valid JSON: {error}", param_hint=option) from error
 
 
 def _choices(options: RunOptions) -> dict[str, Any]:
     return {
         "agent_version": options.agent_version,
         "security_profile": options.profile and options.profile.value,
+        "security_options": options.security_options
+        and _json(options.security_options, "--security-options"),
         "image": options.image,
         "allowed_hosts": options.allow_host,
         "priority": options.priority,

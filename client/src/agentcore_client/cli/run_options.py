@@ -48,6 +48,13 @@ class RunOptions(Common):
     profile: Annotated[
         Profile | None, typer.Option(help="Security profile, by default standard.")
     ] = None
+    security_options: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help='Changes to the profile, as in \'{"blocked_syscalls": ["symlink"]}\'.',
+        ),
+    ] = None
     image: Annotated[str | None, typer.Option(help="A name of the operator's image catalogue.")] = (
         None
     )
@@ -101,7 +108,8 @@ class RunOptions(Common):
         bool | None,
         typer.Option(
             "--restricted-python/--no-restricted-python",
-            help="Run under RestrictedPython or not, by default as the profile says.",
+            help="Run under RestrictedPython or not, by default as the profile says. "
+            "It is a policy, not a boundary: the sandbox is the boundary.",
             show_default=False,
         ),
     ] = None
