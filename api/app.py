@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
-from api.auth import DOCUMENTED
+from api.auth import PROTECTED
 from api.guard import Guard
 from api.middleware import RequestContext
 from api.routes import agents, executions, health, profiles, records
@@ -41,7 +41,7 @@ def create_app() -> FastAPI:
     )
     errors.install(app)
     for module in (executions, records, agents, profiles):
-        app.include_router(module.router, dependencies=DOCUMENTED)
+        app.include_router(module.router, dependencies=PROTECTED)
     app.include_router(health.router)
     # The last one added is the outermost: CORS headers are on every answer, also on refusals.
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes)

@@ -1,16 +1,38 @@
-"""Who is calling: the bearer key of the Authorization header."""
+"""Who is calling, by the bearer key of the Authorization header, and what the key may do.
+
+Every route of /v1 has its line in NEEDED; nothing else grants or refuses a route. The guard asks
+here before a body is read. What an execution would use (profile, image, network) is only known
+once it is resolved: `worker.submit` asks then.
+"""
 
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
+from starlette.routing import compile_path
 
 from api import keys
+from models.permissions import Permission, require
 from models.session import transaction
 from worker.submit import Caller
 
-# Only for the API's description: the guard has authenticated before any route is reached.
-_bearer = HTTPBearer(auto_error=False, description="An API key: `ac_...`")
+NEEDED = {
+    ("POST", "/v1/executions"): Permission.SUBMIT,
+    ("GET", "/v1/executions"): Permission.READ,
+    ("GET", "/v1/executions/{execution_id}"): Permission.READ,
+    ("POST", "/v1/executions/{execution_id}/cancel"): Permission.CANCEL,
+    ("GET", "/v1/executions/{execution_id}/events"): Permission.READ,
+    ("GET", "/v1/executions/{execution_id}/artifacts"): Permission.READ,
+    ("GET", "/v1/executions/{execution_id}/artifacts/{path:path}"): Permission.READ,
+    ("GET", "/v1/agents"): Permission.READ,
+    ("GET", "/v1/agents/{name}"): Permission.READ,
+    ("PUT", "/v1/agents/{name}"): Permission.ADMINISTER,
+    ("DELETE", "/v1/agents/{name}"): Permission.ADMINISTER,
+    ("GET", "/v1/profiles"): Permission.READ,
+}
+_PATTERNS = [
+    (method, compile_path(path)[0], permission) for (method, path), permission in NEEDED.items()
+]
 
 
 def authenticate(header: str | None) -> Caller | None:
@@ -22,14 +44,33 @@ def authenticate(header: str | None) -> Caller | None:
     if scheme.lower() != "bearer":
         return None
     with transaction() as session:
-        found = keys.tenant_of(session, key.strip())
-    return None if found is None else Caller(tenant_id=found[0], api_key_id=found[1])
+        return keys.caller_of(session, key.strip())
+
+
+def authorize(request: Request, caller: Caller) -> None:
+    """Let a known caller in, or raise PermissionDeniedError.
+
+    A path or method that NEEDED does not name passes: it is no route, and is answered so.
+    """
+    request.state.caller = caller
+    for method, pattern, permission in _PATTERNS:
+        if method == request.method and pattern.match(request.scope["path"]):
+            require(caller.permissions, permission)
+            request.state.checked = permission
+            return
 
 
 def _caller(request: Request) -> Caller:
+    """Return the caller, who has been found to have what the reached route needs."""
+    route = (request.method, request.scope["route"].path)
+    checked = getattr(request.state, "checked", None)
+    if checked is None or checked is not NEEDED.get(route):
+        raise RuntimeError(f"{route} was reached without its check: has it a line in NEEDED?")
     caller: Caller = request.state.caller
     return caller
 
 
 Authenticated = Annotated[Caller, Depends(_caller)]
-DOCUMENTED = [Security(_bearer)]  # for the routers of /v1
+# For all routers of /v1. The bearer scheme only describes: the guard has authenticated before.
+_bearer = HTTPBearer(auto_error=False, description="An API key: `ac_...`")
+PROTECTED = [Security(_bearer), Depends(_caller)]

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from models.errors import (
     ConflictError,
     NotFoundError,
+    PermissionDeniedError,
     RequestRefusedError,
     StoreUnavailableError,
 )
@@ -46,6 +47,7 @@ class Problem(BaseModel):
 _TITLES = {
     400: "Bad request",
     401: "Unauthenticated",
+    403: "Not permitted",
     404: "Not found",
     408: "Request too slow",
     405: "Method not allowed",
@@ -108,8 +110,12 @@ def _http(request: Request, error: HTTPException) -> JSONResponse:
     return problem(request, error.status_code, str(error.detail), headers=error.headers)
 
 
-def answer_for(request: Request, error: StoreUnavailableError | None) -> JSONResponse:
-    """Return the answer to a caller whom nobody knows (None), or whom nobody can look up."""
+def answer_for(
+    request: Request, error: PermissionDeniedError | StoreUnavailableError | None
+) -> JSONResponse:
+    """Return the answer to a caller who is unknown (None), may not, or cannot be looked up."""
+    if isinstance(error, PermissionDeniedError):
+        return _denied(request, error)
     if error is not None:
         return _unavailable(request, error)
     return problem(
@@ -119,6 +125,34 @@ def answer_for(request: Request, error: StoreUnavailableError | None) -> JSONRes
         "'python -m api keys create' on the server makes one",
         headers={"WWW-Authenticate": "Bearer"},
     )
+
+
+_USED_BY = {  # the field that asks for it; a verb is asked for by the route
+    "profile": "security_profile",
+    "image": "image",
+    "network": "resource_limits.network_access",
+    "looser option": "security_options.{}",
+}
+_STRICTER_ONLY = "a key that is limited to profiles may only make them stricter"
+
+
+def _denied(request: Request, error: PermissionDeniedError) -> JSONResponse:
+    log.warning(
+        "permission_denied",
+        api_key=request.state.caller.api_key_id,
+        denied=f"{error.kind} {error.name}",
+        method=request.method,
+        path=request.url.path[:500],
+    )
+    field = _USED_BY.get(error.kind, "").format(error.name)
+    hint = (
+        "an operator makes one that has it with "
+        f"'python -m api keys create --{error.kind} {error.name} ...'"
+    )
+    if error.kind == "looser option":
+        hint = _STRICTER_ONLY
+    errors = [FieldProblem(field=field, message=str(error))] if field else []
+    return problem(request, 403, f"{error}; {hint}", errors=errors)
 
 
 def _unavailable(request: Request, error: StoreUnavailableError) -> JSONResponse:
@@ -139,6 +173,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers."""
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(RequestRefusedError, _refused)  # type: ignore[arg-type]
+    app.add_exception_handler(PermissionDeniedError, _denied)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(StoreUnavailableError, _unavailable)  # type: ignore[arg-type]
     app.add_exception_handler(AlreadyEndedError, _ended)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""What is checked before a request's body is parsed: who sends it, its size and its structure.
+"""What is checked before a request's body is parsed: who sends it, whether they may, its size.
 
 Parsing and validating cost far more than receiving: a body of a few megabytes of `[],[],...`
-would hold the process for seconds. So strangers are refused before their body is read, and bodies
-are measured by one regular expression, in a thread.
+would hold the process for seconds. So strangers, and keys that may not do this, are refused before
+their body is read, and the structure of bodies is measured by one regular expression, in a thread.
 """
 
 import asyncio
@@ -14,10 +14,9 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import authenticate
+from api.auth import authenticate, authorize
 from api.errors import answer_for, problem
-from models.errors import StoreUnavailableError
-from worker.submit import Caller
+from models.errors import PermissionDeniedError, StoreUnavailableError
 
 MAX_TOKENS = 50_000  # strings and structural characters in one body; we need some hundreds
 MAX_DEPTH = 32  # nested arrays and objects; the contracts themselves stop at 16 in free JSON
@@ -57,7 +56,7 @@ class _RefusedError(Exception):
 
 
 class Guard:
-    """Refuses strangers before their body is read, and bodies before they are parsed."""
+    """Refuses callers before their body is read, and bodies before they are parsed."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
@@ -71,22 +70,22 @@ class Guard:
         request = Request(scope)
         try:
             if scope["method"] != "OPTIONS":
-                scope.setdefault("state", {})["caller"] = await self._caller(request)
+                await self._admit(request)
             body = await self._body(request, receive)
         except _RefusedError as refused:
             await refused.answer(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
 
-    async def _caller(self, request: Request) -> Caller:
+    async def _admit(self, request: Request) -> None:
         header = request.headers.get("authorization")
         try:
             caller = await run_in_threadpool(authenticate, header)
-        except StoreUnavailableError as error:
+            if caller is None:
+                raise _RefusedError(answer_for(request, None))
+            authorize(request, caller)
+        except (PermissionDeniedError, StoreUnavailableError) as error:
             raise _RefusedError(answer_for(request, error)) from error
-        if caller is None:
-            raise _RefusedError(answer_for(request, None))
-        return caller
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         try:

@@ -3,10 +3,13 @@
 AgentCoreError
 ├── SettingsError            a setting is missing or wrong; the process stops
 ├── RequestRefusedError      the request breaks a rule or a ceiling (names the field)
+├── PermissionDeniedError    the caller's key does not grant this
 ├── NotFoundError            no such row for this tenant
 ├── ConflictError            the idempotency key was used for another request
 └── StoreUnavailableError    PostgreSQL does not answer
 """
+
+from collections.abc import Iterable
 
 
 class AgentCoreError(Exception):
@@ -24,6 +27,20 @@ class RequestRefusedError(AgentCoreError):
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+
+
+class PermissionDeniedError(AgentCoreError):
+    """The caller's key does not grant this.
+
+    `kind` is permission, profile, image or network, as the options of `keys create` are called,
+    or `looser option`, a security option; `name` is the one that is missing.
+    """
+
+    def __init__(self, kind: str, name: str, granted: Iterable[str]) -> None:
+        has = ", ".join(sorted(granted)) or "none"
+        super().__init__(f"{kind} '{name}' is not granted to this key; it has: {has}")
+        self.kind = kind
+        self.name = name
 
 
 class NotFoundError(AgentCoreError):

@@ -1,5 +1,6 @@
 """The rows. What the database itself enforces (status machine, audit chain) is in migrations."""
 
+import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from models.permissions import Permission
 from models.status import Reason, Status
 
 
@@ -64,11 +66,29 @@ class ApiKey(Base):
     """A key of a tenant; only the SHA-256 of its secret part is kept."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (
+        CheckConstraint(
+            "jsonb_typeof(permissions) = 'array' "
+            f"AND permissions <@ '{json.dumps(list(Permission))}'::jsonb",
+            name="permissions",
+        ),
+        CheckConstraint(
+            "coalesce(jsonb_typeof(profiles), 'array') = 'array' "
+            "AND coalesce(jsonb_typeof(images), 'array') = 'array' "
+            "AND coalesce(jsonb_typeof(networks), 'array') = 'array'",
+            name="lists",
+        ),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)  # the public part of the key
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey(Tenant.id, ondelete="CASCADE"), index=True)
     name: Mapped[str]
     secret_hash: Mapped[bytes]
+    permissions: Mapped[list[str]]
+    # Names that executions may use; null is whatever the server offers.
+    profiles: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    images: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    networks: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

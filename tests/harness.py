@@ -118,17 +118,18 @@ class Stack:
         """Return the last lines of a process's log."""
         return (self.directory / f"{name}.log").read_text(errors="replace")[-4000:]
 
-    def new_key(self, tenant: str) -> str:
-        """Make a key as an operator would."""
+    def new_key(self, tenant: str, *options: str) -> str:
+        """Make a key as an operator would; without options it may do everything."""
+        granted = options or ("--all-permissions",)
         done = subprocess.run(
-            [sys.executable, "-m", "api", "keys", "create", "--tenant", tenant],
+            [sys.executable, "-m", "api", "keys", "create", "--tenant", tenant, *granted],
             cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         return done.stdout.strip()
 
-    def client(self, tenant: str) -> "Api":
-        """Return a client with a new key of `tenant`."""
-        return Api(self.url, self.new_key(tenant))
+    def client(self, tenant: str, *options: str) -> "Api":
+        """Return a client with a new key of `tenant`; see new_key."""
+        return Api(self.url, self.new_key(tenant, *options))
 
 
 class Api(httpx.Client):

@@ -11,8 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import audit
+from models.customise import loosened
 from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestRefusedError
 from models.execution import ExecutionRequest
+from models.permissions import Permissions, require_use
 from models.resolve import Effective, ResolvedRequest, merge_agent, resolve, stored_agent
 from models.session import transaction
 from models.settings import load_settings
@@ -34,7 +36,8 @@ class Caller:
     """On whose behalf something is done."""
 
     tenant_id: UUID
-    api_key_id: str | None = None
+    permissions: Permissions
+    api_key_id: str | None = None  # none at the Celery door
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ def submit(
 
     `execution_id` makes a repeated call with the same id answer the first one; `reply` asks for
     the result to be stored as the Celery result of that id. Raises RequestRefusedError,
-    ConflictError or StoreUnavailableError.
+    PermissionDeniedError, ConflictError or StoreUnavailableError.
     """
     settings = load_settings()
     request_hash = _hash(request)
@@ -68,7 +71,9 @@ def submit(
             return earlier
         agent = _find_agent(session, request, caller)
         merged = merge_agent(request, stored_agent(agent.config) if agent else None)
-        row = _row(request, merged, resolve(merged, settings), caller, agent)
+        effective = resolve(merged, settings)
+        _require_use(effective, caller)
+        row = _row(request, merged, effective, caller, agent)
         row |= {
             "id": execution_id or uuid4(),
             "request_hash": request_hash,
@@ -111,6 +116,16 @@ def _find_agent(session: Session, request: ExecutionRequest, caller: Caller) -> 
     if agent is None:
         raise RequestRefusedError("agent", "no such agent, or not this version of it")
     return agent
+
+
+def _require_use(effective: Effective, caller: Caller) -> None:
+    require_use(
+        caller.permissions,
+        profile=effective.profile.profile_name,
+        image=effective.image,
+        network=effective.network_access,
+        loosened=loosened(effective.profile),
+    )
 
 
 def _row(

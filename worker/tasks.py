@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from models.errors import AgentCoreError, StoreUnavailableError
 from models.execution import ExecutionRequest
+from models.permissions import EVERYTHING
 from models.session import transaction
 from models.settings import load_settings
 from models.tables import Tenant
@@ -128,7 +129,7 @@ def _tenant_caller(tenant: str | None) -> Caller:
         tenant_id = session.scalar(select(Tenant.id).where(Tenant.name == name))
     if tenant_id is None:
         raise ValueError(f"tenant: there is no tenant {name!r}")
-    return Caller(tenant_id=tenant_id)
+    return Caller(tenant_id=tenant_id, permissions=EVERYTHING)
 
 
 def _summary(error: ValidationError) -> str:

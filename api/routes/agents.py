@@ -20,7 +20,7 @@ from worker.submit import Caller
 router = APIRouter(
     prefix="/v1/agents",
     tags=["agents"],
-    responses=responses(401, 422, 503),
+    responses=responses(401, 403, 422, 503),
 )
 
 MAX_LISTED = 500  # agents of one list

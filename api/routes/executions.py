@@ -15,6 +15,7 @@ from api.errors import responses
 from api.pages import decode_cursor, encode_cursor
 from models.errors import RequestRefusedError
 from models.execution import Execution, ExecutionPage, ExecutionRequest
+from models.permissions import Permission
 from models.security import ProfileName
 from models.session import transaction
 from models.settings import load_settings
@@ -28,7 +29,7 @@ from worker.submit import Caller
 router = APIRouter(
     prefix="/v1/executions",
     tags=["executions"],
-    responses=responses(401, 503),
+    responses=responses(401, 403, 503),
 )
 
 MAX_PAGE = 200  # executions of one page
@@ -68,7 +69,7 @@ def submit(
     response.headers["Location"] = f"/v1/executions/{submitted.id}"
     if not submitted.is_new:
         response.headers["Idempotency-Replayed"] = "true"
-    return _load(submitted.id, caller)
+    return _receipt(submitted.id, caller)
 
 
 @router.get("/{execution_id}", responses=responses(404, 422))
@@ -134,12 +135,25 @@ def list_executions(
 def cancel(execution_id: UUID, caller: Authenticated) -> Execution:
     """Ask for an execution to end; 409 when it has already ended."""
     submitting.cancel(execution_id, caller)
-    return _load(execution_id, caller)
+    return _receipt(execution_id, caller)
 
 
 def _load(execution_id: UUID, caller: Caller) -> Execution:
     with transaction() as session:
         return load_execution(session, execution_id, caller.tenant_id)
+
+
+def _receipt(execution_id: UUID, caller: Caller) -> Execution:
+    """Return the execution; to a key that may not read, without what its program has said.
+
+    A repeated submit answers an execution that may have ended.
+    """
+    execution = _load(execution_id, caller)
+    if Permission.READ in caller.permissions.verbs:
+        return execution
+    fields = ("message", "stdout", "stderr", "result", "artifacts", "warnings", "isolation")
+    unsaid = {name: Execution.model_fields[name].default for name in fields}
+    return execution.model_copy(update=unsaid)
 
 
 def _aware(name: str, moment: datetime) -> datetime:

@@ -9,11 +9,11 @@ from api.errors import responses
 from models.security import SecurityProfile, named_profile
 from models.settings import load_settings
 
-router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=responses(401, 503))
+router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=responses(401, 403, 503))
 
 
 class OfferedProfile(SecurityProfile):
-    """A profile and whether this server lets requests name it."""
+    """A profile and whether requests with this key may name it on this server."""
 
     enabled: bool
 
@@ -25,9 +25,11 @@ class ProfileList(BaseModel):
 
 
 @router.get("")
-def profiles(_caller: Authenticated) -> ProfileList:
+def profiles(caller: Authenticated) -> ProfileList:
     """List the profiles and their rules."""
-    allowed = load_settings().allowed_profiles
+    allowed = set(load_settings().allowed_profiles)
+    if caller.permissions.profiles is not None:
+        allowed &= caller.permissions.profiles
     return ProfileList(
         items=tuple(
             OfferedProfile(**named_profile(name).model_dump(), enabled=name in allowed)

@@ -21,7 +21,7 @@ from worker.submit import Caller
 router = APIRouter(
     prefix="/v1/executions/{execution_id}",
     tags=["records"],
-    responses=responses(401, 404, 422, 503),
+    responses=responses(401, 403, 404, 422, 503),
 )
 
 

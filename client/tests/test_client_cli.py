@@ -172,7 +172,12 @@ def test_a_key_file_that_others_can_read_is_refused(agentcore, tmp_path):
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "AGENTCORE_API_KEY"), (404, "check the id"), (422, "try again")],
+    [
+        (401, "AGENTCORE_API_KEY"),
+        (403, "a key that may"),
+        (404, "check the id"),
+        (422, "try again"),
+    ],
 )
 def test_an_error_is_one_harmless_line_that_says_what_to_do(agentcore, api, status, advice):
     problem = {"title": "No", "detail": "\x1b[2J[bold]\nfake", "errors": [{"field": "f"}]}

@@ -10,6 +10,7 @@ from agentcore_client import (
     ConflictError,
     ConnectionFailedError,
     NotFoundError,
+    PermissionDeniedError,
     RequestInvalidError,
     RetryPolicy,
     ServerUnavailableError,
@@ -95,7 +96,7 @@ def test_a_submission_is_retried_under_one_idempotency_key(api, client, ended):
     [
         (400, RequestInvalidError),
         (401, UnauthorizedError),
-        (403, UnauthorizedError),
+        (403, PermissionDeniedError),
         (404, NotFoundError),
         (409, ConflictError),
         (413, RequestInvalidError),

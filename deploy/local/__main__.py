@@ -17,7 +17,7 @@ from deploy.prepare import prepare
 from deploy.progress import console, step
 
 DEFAULT_URL = "http://127.0.0.1:8002"  # where the client looks when told nothing
-KEY_COMMAND = "{python} -m deploy.local run python -m api keys create"
+KEY_COMMAND = "{python} -m deploy.local run python -m api keys create --all-permissions"
 
 
 def up(stack: LocalStack) -> int:

@@ -76,8 +76,8 @@ class Client(ExecutionCalls, AgentCalls):
 
     `url` and `key` win over AGENTCORE_URL and AGENTCORE_API_KEY, and those over the
     configuration file. `timeout` is in seconds for one call. Every call may raise
-    ConnectionFailedError, UnauthorizedError, TooManyRequestsError, ServerUnavailableError and
-    UnexpectedAnswerError. Raises ConfigError.
+    ConnectionFailedError, UnauthorizedError, PermissionDeniedError, TooManyRequestsError,
+    ServerUnavailableError and UnexpectedAnswerError. Raises ConfigError.
     """
 
     def __init__(

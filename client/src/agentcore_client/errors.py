@@ -6,7 +6,8 @@ AgentCoreClientError
 ├── ConnectionFailedError      the server cannot be reached, also after retries
 ├── UnexpectedAnswerError      what answered is not this API
 ├── ApiError                   the server refused (status, title, detail, errors, request_id)
-│   ├── UnauthorizedError      401, 403: the key is missing, wrong or revoked
+│   ├── UnauthorizedError      401: the key is missing, wrong, expired or revoked
+│   ├── PermissionDeniedError  403: the key is known and may not do this
 │   ├── NotFoundError          404: no such thing, or another tenant's
 │   ├── ConflictError          409: already ended, or the idempotency key was used otherwise
 │   ├── RequestInvalidError    400, 413, 422: the request breaks a rule; `errors` names fields
@@ -86,7 +87,14 @@ class ApiError(AgentCoreClientError):
 
 
 class UnauthorizedError(ApiError):
-    """The API key is missing, wrong, expired or revoked, or may not do this."""
+    """The API key is missing, wrong, expired or revoked."""
+
+
+class PermissionDeniedError(ApiError):
+    """The key may not do this; `detail` names what is missing and what the key has.
+
+    `errors` names the field when it is a profile, an image or a network that is not granted.
+    """
 
 
 class NotFoundError(ApiError):

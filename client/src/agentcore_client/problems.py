@@ -11,6 +11,7 @@ from agentcore_client.errors import (
     ConflictError,
     FieldProblem,
     NotFoundError,
+    PermissionDeniedError,
     RequestInvalidError,
     ServerUnavailableError,
     TooManyRequestsError,
@@ -22,7 +23,7 @@ MAX_TEXT_CHARS = 2000  # characters of a title, detail or field problem that are
 ERRORS: dict[int, type[ApiError]] = {
     HTTPStatus.BAD_REQUEST: RequestInvalidError,
     HTTPStatus.UNAUTHORIZED: UnauthorizedError,
-    HTTPStatus.FORBIDDEN: UnauthorizedError,
+    HTTPStatus.FORBIDDEN: PermissionDeniedError,
     HTTPStatus.NOT_FOUND: NotFoundError,
     HTTPStatus.CONFLICT: ConflictError,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: RequestInvalidError,

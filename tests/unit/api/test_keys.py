@@ -27,12 +27,12 @@ class Untouched:
      "Bearer " + WELL_FORMED, WELL_FORMED.replace("_", "-")],
 )  # fmt: skip
 def test_a_malformed_key_never_reaches_the_database(key):
-    assert keys.tenant_of(Untouched(), key) is None
+    assert keys.caller_of(Untouched(), key) is None
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=80))
 def test_a_random_text_is_no_key(key):
-    assert keys.tenant_of(Untouched(), key) is None
+    assert keys.caller_of(Untouched(), key) is None
 
 
 def test_only_the_hash_of_the_secret_is_kept():

@@ -17,6 +17,7 @@ from models.errors import (
     RequestRefusedError,
     StoreUnavailableError,
 )
+from models.permissions import EVERYTHING
 from models.status import Status
 from worker.submit import AlreadyEndedError, Caller
 
@@ -97,7 +98,8 @@ def test_the_schema_of_a_problem_is_in_every_documented_answer():
 
 @pytest.fixture
 def app(monkeypatch):
-    monkeypatch.setattr(guard, "authenticate", lambda _header: Caller(tenant_id=UUID(int=1)))
+    caller = Caller(tenant_id=UUID(int=1), permissions=EVERYTHING)
+    monkeypatch.setattr(guard, "authenticate", lambda _header: caller)
     return create_app()
 
 

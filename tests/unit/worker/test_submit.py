@@ -5,13 +5,14 @@ from uuid import UUID
 import pytest
 
 from models.execution import ExecutionRequest
+from models.permissions import EVERYTHING
 from models.resolve import merge_agent, resolve
 from models.settings import Settings
 from models.status import Status
 from tests.unit.storable import assert_jsonb
 from worker.submit import AlreadyEndedError, Caller, _hash, _row
 
-CALLER = Caller(tenant_id=UUID(int=1), api_key_id="key")
+CALLER = Caller(tenant_id=UUID(int=1), permissions=EVERYTHING, api_key_id="key")
 SETTINGS = Settings(database_url="postgresql://x", broker_url="redis://x")
 
 

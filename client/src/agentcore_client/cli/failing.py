@@ -15,6 +15,7 @@ from agentcore_client.errors import (
     ConflictError,
     ConnectionFailedError,
     NotFoundError,
+    PermissionDeniedError,
     RequestInvalidError,
     ServerUnavailableError,
     TooManyRequestsError,
@@ -26,6 +27,7 @@ DEBUG_VARIABLE = "AGENTCORE_CLIENT_DEBUG"
 HINTS: dict[type[AgentCoreClientError], str] = {
     UnauthorizedError: "set AGENTCORE_API_KEY or give --key-file; "
     "`agentcore config` shows which key is in force",
+    PermissionDeniedError: "use a key that may; `agentcore config` shows which one is in force",
     NotFoundError: "check the id or name; what belongs to another tenant is not found either",
     ConnectionFailedError: "is the server running? `agentcore config` shows which URL is in force",
     UnexpectedAnswerError: "`agentcore config` shows which URL is in force",
