@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from celery import signals
 
@@ -11,6 +12,7 @@ from models.errors import SettingsError
 from models.logs import configure_logging
 from models.process import raise_descriptor_limit
 from models.settings import load_settings
+from security_profiles import check_directory
 
 COMMANDS = {
     "run": "run executions in sandboxes (needs a container engine)",
@@ -18,23 +20,48 @@ COMMANDS = {
     "beat": "send the periodic sweep",
     "flower": "the web view of workers and tasks, on loopback",
 }
+AUDIT = "security-audit"
+AUDIT_HELP = "what defends this host, what does not, and what to do about it"
+AUDIT_TEXT = """\
+Looks at the Docker daemon, AppArmor, seccomp, capabilities, file permissions and profile files,
+and starts a sandbox under each enabled profile to read off it what is in force. Changes nothing.
+Needs neither database nor broker. Run it as the worker's user; as root it sees a little more.
+"""
+AUDIT_END = """\
+verdicts:
+  ✓  enforced
+  ⚠  not enforceable on this host, or not looked at; the line below says what to do
+  ✗  misconfigured: it could be in force, or the settings require it
+
+exit code: 0 when nothing is misconfigured, 1 when something is, 2 for wrong options or settings
+"""
 CONTROL_THREADS = 4  # admissions and sweeps are a few milliseconds each
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Start the process that the first argument names; return its exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == AUDIT:
+        _stand_in_for_services()
     try:
         settings = load_settings()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     configure_logging(settings)
+    if arguments.command == AUDIT:
+        from worker.security_audit.command import run
+
+        return run(settings, as_json=arguments.json)
     raise_descriptor_limit()
     # Ours is set already; this keeps Celery from adding its own handlers.
     signals.setup_logging.connect(lambda **_: None, weak=False)
     start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}
-    start[arguments.command]()
+    try:
+        start[arguments.command]()
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -47,10 +74,33 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text, description=text)
+    audit = commands.add_parser(
+        AUDIT,
+        help=AUDIT_HELP,
+        description=AUDIT_TEXT,
+        epilog=AUDIT_END,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    audit.add_argument("--json", action="store_true", help="JSON on standard output, for programs")
     return parser
 
 
+def _stand_in_for_services() -> None:
+    """Let the settings load where the two services are not configured: the audit uses neither."""
+    for name in ("AGENTCORE_DATABASE_URL", "AGENTCORE_BROKER_URL"):
+        if f"{name}_FILE" not in os.environ:
+            os.environ.setdefault(name, "unused://")
+
+
+def _check_profile_directory(directory: Path | None) -> None:
+    """Refuse to run beside profiles that are not what this release would enforce."""
+    problems = check_directory(directory) if directory else []
+    if problems:
+        raise SettingsError(f"AGENTCORE_PROFILE_DIRECTORY: {'; '.join(problems[:5])}")
+
+
 def _run() -> None:
+    _check_profile_directory(load_settings().profile_directory)
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
     from worker.tasks import executor
