@@ -8,7 +8,7 @@ SOURCES := api worker models security_profiles deploy tests client migrations
 COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
 
-.PHONY: help bootstrap prepare demo test check up down status lock secrets sandbox-image
+.PHONY: help bootstrap prepare demo test security audit check up down status lock secrets sandbox-image
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -30,13 +30,19 @@ test: bootstrap ## Run all tests
 	@$(VENV)/python -m deploy.prepare --tests
 	@$(VENV)/python -m pytest -n $(TEST_JOBS)
 
+security: prepare ## Run hostile programs through the whole stack and judge each
+	@$(VENV)/python -m pytest -q -n $(TEST_JOBS) tests/security/adversarial
+
+audit: prepare ## Say what is enforced on this host, what is not, and why
+	@$(VENV)/python -m worker security-audit
+
 check: bootstrap ## Lint, types, import rules, unit tests, generated files
 	$(VENV)/ruff check $(SOURCES)
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 	$(VENV)/python -m pytest -q tests/unit client/tests
-	$(VENV)/python -m security_profiles render --check
+	$(VENV)/python -m security_profiles render --check --directory security_profiles/rendered
 
 up: bootstrap ## Start the local stack
 	@$(VENV)/python -m deploy.local up

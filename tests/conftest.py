@@ -9,6 +9,7 @@ import pytest
 
 from deploy.local.services import Services, start_services
 from tests.harness import Api, Stack, missing
+from tests.security.adversarial.summary import pytest_sessionfinish  # noqa: F401 - a hook
 
 # What modules read at import leads nowhere: a test that needs a service gets its own.
 for name in [name for name in os.environ if name.startswith("AGENTCORE_")]:

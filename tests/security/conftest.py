@@ -1,0 +1,41 @@
+"""The attacked deployment; the verdicts are printed at the end of a run."""
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from deploy.local.services import start_services
+from tests.harness import Stack
+from tests.security.adversarial.arena import Arena
+from tests.security.adversarial.host import Canary
+from tests.security.adversarial.summary import pytest_sessionfinish
+
+__all__ = ["arena", "pytest_sessionfinish"]
+
+OUTPUT_TOTAL = 67_108_864  # bytes; the default is 1 GiB, and it is the cap that ends a flood
+
+
+@pytest.fixture(scope="session")
+def arena(
+    sandbox_image: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Arena]:
+    """A stack of its own: its profiles and caps are not those of the other tests'."""
+    services = start_services(tmp_path_factory.mktemp("arena-services"), durable=False)
+    stack = Stack(
+        services,
+        tmp_path_factory.mktemp("arena"),
+        image=sandbox_image,
+        allowed_profiles='["minimal", "standard", "privileged"]',
+        max_output_total_bytes=str(OUTPUT_TOTAL),
+    )
+    canary = Canary(tmp_path_factory.mktemp("canary"))
+    try:
+        stack.migrate()
+        stack.start("api", "run", "control", "beat")
+        stack.wait_ready()
+        yield Arena(stack=stack, api=stack.client("hostile"), engine=engine, canary=canary)
+    finally:
+        canary.close()
+        stack.stop()
+        services.stop()
