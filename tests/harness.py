@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from alembic.config import Config
 
-from deploy.local.services import Services
+from deploy.local.services import Services, start_services
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_TIMEOUT = 60  # seconds for all processes to come up on a busy machine
@@ -130,6 +131,23 @@ class Stack:
     def client(self, tenant: str, *options: str) -> "Api":
         """Return a client with a new key of `tenant`; see new_key."""
         return Api(self.url, self.new_key(tenant, *options))
+
+
+@contextmanager
+def own_stack(directory: Path, *, image: str, **settings: str) -> Iterator[Stack]:
+    """A whole stack, ready, on services of its own: for settings that the shared one lacks."""
+    services = start_services(directory / "services", durable=False)
+    try:
+        stack = Stack(services, directory, image=image, **settings)
+        stack.migrate()
+        try:
+            stack.start("api", "run", "control", "beat")
+            stack.wait_ready()
+            yield stack
+        finally:
+            stack.stop()
+    finally:
+        services.stop()
 
 
 class Api(httpx.Client):

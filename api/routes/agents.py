@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from api.auth import Authenticated
@@ -103,7 +104,7 @@ def list_agents(
     query = (
         select(*columns)
         .where(Agent.tenant_id == caller.tenant_id, Agent.deleted_at.is_(None))
-        .distinct(Agent.name)
+        .ext(distinct_on(Agent.name))
         .order_by(Agent.name, Agent.version.desc())
     )
     if cursor is not None:

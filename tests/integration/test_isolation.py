@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.services import start_services
-from tests.harness import Api, Stack, refused_fields
+from tests.harness import Api, Stack, own_stack, refused_fields
 
 NO_NETWORK = {"network_access": "none"}
 TRY = """
@@ -22,25 +21,16 @@ def attempt(call):
 @pytest.fixture(scope="module")
 def liberal(sandbox_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose operator has enabled all that can be."""
-    pair = start_services(tmp_path_factory.mktemp("liberal"), durable=False)
-    stack = Stack(
-        pair,
-        tmp_path_factory.mktemp("liberal-stack"),
+    with own_stack(
+        tmp_path_factory.mktemp("liberal"),
         image=sandbox_image,
         allowed_profiles='["minimal", "standard", "privileged"]',
         allow_writable_root="true",
         extra_capabilities='["SYS_ADMIN"]',
         extra_syscalls='["keyctl"]',
         extra_apparmor_profiles='["unconfined"]',
-    )
-    try:
-        stack.migrate()
-        stack.start("api", "run", "control", "beat")
-        stack.wait_ready()
+    ) as stack:
         yield stack
-    finally:
-        stack.stop()
-        pair.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from deploy.local.services import start_services
-from tests.harness import Stack
+from tests.harness import own_stack
 from tests.security.adversarial.arena import Arena
 from tests.security.adversarial.host import Canary
 from tests.security.adversarial.summary import pytest_sessionfinish
@@ -21,21 +20,14 @@ def arena(
     sandbox_image: str, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Arena]:
     """A stack of its own: its profiles and caps are not those of the other tests'."""
-    services = start_services(tmp_path_factory.mktemp("arena-services"), durable=False)
-    stack = Stack(
-        services,
+    canary = Canary(tmp_path_factory.mktemp("canary"))
+    with own_stack(
         tmp_path_factory.mktemp("arena"),
         image=sandbox_image,
         allowed_profiles='["minimal", "standard", "privileged"]',
         max_output_total_bytes=str(OUTPUT_TOTAL),
-    )
-    canary = Canary(tmp_path_factory.mktemp("canary"))
-    try:
-        stack.migrate()
-        stack.start("api", "run", "control", "beat")
-        stack.wait_ready()
-        yield Arena(stack=stack, api=stack.client("hostile"), engine=engine, canary=canary)
-    finally:
-        canary.close()
-        stack.stop()
-        services.stop()
+    ) as stack:
+        try:
+            yield Arena(stack=stack, api=stack.client("hostile"), engine=engine, canary=canary)
+        finally:
+            canary.close()
