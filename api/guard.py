@@ -32,6 +32,8 @@ def measure(body: bytes) -> str | None:
 
     Its time is bounded by the number of values: what is no JSON at all is left to the parser.
     """
+    if not _is_utf8(body):
+        return "the body must be JSON in UTF-8"
     plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
     depth = 0
     for count, match in enumerate(_TOKEN.finditer(plain)):
@@ -45,6 +47,15 @@ def measure(body: bytes) -> str | None:
         if count > MAX_TOKENS:
             return f"the body has more than {MAX_TOKENS} names, values and separators"
     return None
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether Python's parser will read the bytes as they are measured, and not as UTF-16."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body
 
 
 class _RefusedError(Exception):
@@ -64,13 +75,14 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED):
+        protected = scope["type"] == "http" and scope["path"].startswith(PROTECTED)
+        # No route answers OPTIONS, and nobody reads its body.
+        if not protected or scope["method"] == "OPTIONS":
             await self._app(scope, receive, send)
             return
         request = Request(scope)
         try:
-            if scope["method"] != "OPTIONS":
-                await self._admit(request)
+            await self._admit(request)
             body = await self._body(request, receive)
         except _RefusedError as refused:
             await refused.answer(scope, receive, send)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import func, select
 
 import security_profiles
@@ -115,7 +115,9 @@ def list_keys(
     if as_json:
         print(json.dumps(told, indent=2))
         return
-    table = Table("id", "tenant", "name", "may", "only with", "created", "expires", "state")
+    # The id whole: it is what `revoke` is given.
+    others = ("tenant", "name", "may", "only with", "created", "expires", "state")
+    table = Table(Column("id", no_wrap=True), *others)
     for item in told:
         table.add_row(*_cells(item))
     Console().print(table)

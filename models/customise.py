@@ -38,8 +38,9 @@ def loosened(profile: SecurityProfile) -> tuple[str, ...]:
     """Return the security options by which a resolved profile is looser than its name says."""
     own = named_profile(profile.profile_name)
     apparmor = APPARMOR_ORDER.index
+    added = set(profile.allowed_syscalls) - set(profile.blocked_syscalls)
     looser = {
-        "allowed_syscalls": not set(profile.allowed_syscalls) <= set(own.allowed_syscalls),
+        "allowed_syscalls": not added <= security_profiles.allowed_names(profile.profile_name),
         "allowed_capabilities": (
             not set(profile.allowed_capabilities) <= set(own.allowed_capabilities)
         ),

@@ -54,7 +54,10 @@ def merge_agent(request: ExecutionRequest, agent: AgentConfig | None) -> Resolve
         mode="json", exclude_unset=True, include=set(ResolvedRequest.model_fields)
     )
     # An explicit null says nothing, as leaving the field out does.
-    own = {name: value for name, value in given.items() if value is not None}
+    own = _without_null(given)
+    for name in _MERGED:
+        if name in own:
+            own[name] = _without_null(own[name])
     if agent is None:
         return ResolvedRequest.model_validate(own)
     fields = agent.model_dump(mode="json", exclude_unset=True, include=set(Runnable.model_fields))
@@ -70,6 +73,10 @@ def merge_agent(request: ExecutionRequest, agent: AgentConfig | None) -> Resolve
     if request.context is not None and request.context.philosophy is None:
         merged["context"]["philosophy"] = agent.philosophy
     return _validated(merged)
+
+
+def _without_null(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def stored_request(stored: dict[str, Any]) -> ResolvedRequest:
@@ -202,7 +209,8 @@ def _network(request: ResolvedRequest, profile: SecurityProfile) -> NetworkAcces
     access = asked.network_access if explicit else profile.network_default
     if access is NetworkAccess.FULL:
         raise RequestRefusedError(
-            "resource_limits.network_access", "full is not available on this server yet"
+            "resource_limits.network_access",
+            "full is not available on this server yet; ask for restricted or none",
         )
     if request.allowed_hosts:
         raise RequestRefusedError(

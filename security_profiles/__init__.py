@@ -30,7 +30,7 @@ from security_profiles.errors import (
     UnsafeDirectoryError,
 )
 from security_profiles.files import rendered_files, write_agent_profile
-from security_profiles.loading import load_apparmor
+from security_profiles.loading import load_apparmor, loaded_profiles
 from security_profiles.profiles import (
     DEFAULT_PROFILE,
     PROFILE_NAMES,
@@ -69,6 +69,7 @@ __all__ = [
     "get_profile",
     "is_dangerous",
     "load_apparmor",
+    "loaded_profiles",
     "render_apparmor",
     "render_seccomp",
     "rendered_files",

@@ -9,7 +9,7 @@ from security_profiles.errors import (
     UnknownSyscallError,
 )
 from security_profiles.profiles import get_profile
-from security_profiles.required import TO_DROP_RIGHTS, TO_START
+from security_profiles.required import TO_DROP_RIGHTS, TO_START, TO_SUPERVISE
 from security_profiles.syscall_names import KNOWN_SYSCALLS
 
 _DANGEROUS = BLOCKED | REFUSED_WITH_ENOSYS
@@ -36,20 +36,26 @@ def check_allowed(names: Iterable[str], permitted: Iterable[str] = ()) -> None:
     for name in sorted(asked & _DANGEROUS.keys() - excused):
         raise DangerousSyscallError(
             f"{name} cannot be allowed: {_DANGEROUS[name]}; "
-            "the operator can permit it by name in AGENTCORE_EXTRA_SYSCALLS"
+            "the operator can permit it by name (AGENTCORE_EXTRA_SYSCALLS, or render --permit)"
         )
+
+
+def required_names(profile_name: str) -> frozenset[str]:
+    """The calls that no request may take from a profile. Raises UnknownProfileError."""
+    required = TO_START | TO_SUPERVISE
+    if not get_profile(profile_name).no_new_privileges:
+        required |= TO_DROP_RIGHTS
+    return required
 
 
 def check_blocked(names: Iterable[str], profile_name: str) -> None:
     """Check calls to remove from a profile.
 
-    Raises UnknownProfileError, UnknownSyscallError and RequiredSyscallError (no container starts
+    Raises UnknownProfileError, UnknownSyscallError and RequiredSyscallError (no sandbox works
     without the call).
     """
-    required = TO_START
-    if not get_profile(profile_name).no_new_privileges:
-        required |= TO_DROP_RIGHTS
+    required = required_names(profile_name)
     refused = frozenset(names)
     check_known(refused)
     for name in sorted(refused & required):
-        raise RequiredSyscallError(f"{name} cannot be blocked: no container starts without it")
+        raise RequiredSyscallError(f"{name} cannot be blocked: no sandbox works without it")

@@ -41,7 +41,7 @@ _DENIED = """\
 """
 
 _FILES = """\
-  # Scratch space: read, write, lock, link; not run, so that nothing written becomes a program.
+  # Scratch space: read, write, lock, link; not run, but for /workspace where said below.
   /tmp/ rw,
   /tmp/** rwkl,
   /workspace/ rw,
@@ -92,6 +92,9 @@ _NETWORK = """\
   unix (bind, listen),
   /run/agentcore/ r,
   /run/agentcore/** rw,
+
+  # Programs and libraries that an agent brings along run, under the rules of who runs them.
+  /workspace/** mix,
 
   # Pseudo-terminals for programs that drive other programs.
   /dev/ptmx rw,

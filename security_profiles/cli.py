@@ -103,14 +103,22 @@ def _add_agent_options(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="refuse this system call; may be given again; wins over --allow",
     )
+    group.add_argument(
+        "--permit",
+        metavar="SYSCALL",
+        action="append",
+        default=[],
+        help="take --allow for this dangerous call too, as AGENTCORE_EXTRA_SYSCALLS does in a "
+        "request; may be given again",
+    )
 
 
 def _render(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     named: Path | None = arguments.directory or default_directory()
     if arguments.agent_id is not None:
         return _render_agent(parser, arguments, named)
-    if arguments.profile or arguments.allow or arguments.block:
-        parser.error("--profile, --allow and --block need --agent-id")
+    if arguments.profile or arguments.allow or arguments.block or arguments.permit:
+        parser.error("--profile, --allow, --block and --permit need --agent-id")
     directory = named or RENDERED_DIRECTORY
     if arguments.check:
         return _check(directory)
@@ -132,6 +140,7 @@ def _render_agent(
         directory=directory,
         allowed_syscalls=arguments.allow,
         blocked_syscalls=arguments.block,
+        permitted=arguments.permit,
     )
     print(f"wrote {path}")
     return 0

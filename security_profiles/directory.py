@@ -27,7 +27,10 @@ def check_directory(directory: Path) -> list[str]:
     there and equal to what the data renders to; every file of an agent is a seccomp profile that
     refuses by default.
     """
-    return list(_problems(directory))
+    try:
+        return list(_problems(directory))
+    except OSError as error:
+        return [f"{directory} cannot be looked at: {error.strerror}"]
 
 
 def _problems(directory: Path) -> Iterator[str]:

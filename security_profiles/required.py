@@ -1,7 +1,8 @@
-"""Calls that no request can block, because the container runtime makes them inside the filter.
+"""Calls that no request can block: container runtime and supervisor make them inside the filter.
 
-Measured with runc 1.1.5 by tracing `runc run` and by blocking everything else. Without one of
-them the container fails to start, or spins in the Go runtime where even `docker rm -f` hangs.
+TO_START is measured with runc 1.1.5 by tracing `runc run` and by blocking everything else. Without
+one of them the container fails to start, or spins in the Go runtime where `docker rm -f` hangs.
+TO_SUPERVISE is measured by blocking one call after the other under the guest supervisor.
 """
 
 
@@ -17,6 +18,20 @@ _GO_RUNTIME = _names("clone exit_group futex mmap munmap rt_sigprocmask rt_sigre
 
 TO_START = _LAST_STEPS | _LAST_CHECKS | _GO_RUNTIME
 """Needed by every container."""
+
+_INTERPRETER = _names(
+    "arch_prctl getgid getgroups getuid ioctl lseek mprotect pread64 prlimit64 rt_sigaction"
+)
+_ONE_JOB = _names(
+    """chdir dup2 dup3 epoll_create1 epoll_ctl epoll_pwait epoll_wait getpriority kill mkdir mkdirat
+    pipe pipe2 poll ppoll pselect6 select setpriority setsid wait4"""
+)
+"""Some stand for others on another architecture or C library."""
+_TO_HIDE = _names("prctl")
+"""Makes the supervisor undumpable: else the program opens its memory and its channel by /proc/1."""
+
+TO_SUPERVISE = _INTERPRETER | _ONE_JOB | _TO_HIDE
+"""Without these the supervisor does not run its one job, or not safely."""
 
 TO_DROP_RIGHTS = _names(
     "capget capset chdir faccessat faccessat2 fchown getcwd prctl setgid setgroups setuid"

@@ -1,7 +1,7 @@
 """The security profiles that requests may name."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 import security_profiles
 from api.auth import Authenticated
@@ -16,6 +16,9 @@ class OfferedProfile(SecurityProfile):
     """A profile and whether requests with this key may name it on this server."""
 
     enabled: bool
+    restricted_python_imports: tuple[str, ...] = Field(
+        description="What a program may import under RestrictedPython"
+    )
 
 
 class ProfileList(BaseModel):
@@ -32,7 +35,13 @@ def profiles(caller: Authenticated) -> ProfileList:
         allowed &= caller.permissions.profiles
     return ProfileList(
         items=tuple(
-            OfferedProfile(**named_profile(name).model_dump(), enabled=name in allowed)
+            OfferedProfile(
+                **named_profile(name).model_dump(),
+                enabled=name in allowed,
+                restricted_python_imports=security_profiles.get_profile(
+                    name
+                ).restricted_python_imports,
+            )
             for name in security_profiles.PROFILE_NAMES
         )
     )

@@ -161,6 +161,8 @@ def test_an_agents_tool_is_run_with_arguments(agentcore, server, api):
         (["run", "--command", "--agent", "a", "x"], "--command"),
         (["run", "--priority", "10", "-"], "--priority"),
         (["run", "--security-options", "{", "-"], "--security-options"),
+        (["run", "--security-options", "[]", "-"], "--security-options"),
+        (["run", "--agent", "a", "--tool", "t", "--tool-arguments", "1"], "--tool-arguments"),
         (["run", "--key", "ac_a_b", "-"], "No such option"),
     ],
 )

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from security_profiles import allowed_names
+from security_profiles.additions import required_names
 from tests.harness import Api, Stack, own_stack, refused_fields
 
 NO_NETWORK = {"network_access": "none"}
@@ -45,6 +47,31 @@ def test_a_blocked_call_is_refused_to_the_program(api: Api) -> None:
     execution = api.run(source, security_options=options)
     assert execution["stdout"]["text"] == "Operation not permitted\n"
     assert execution["isolation"]["asked"]["blocked_syscalls"] == ["symlink", "symlinkat"]
+
+
+@pytest.mark.parametrize("profile", ["minimal", "standard", "privileged"])
+def test_whatever_may_be_blocked_leaves_a_sandbox_that_works(
+    liberal_api: Api, profile: str
+) -> None:
+    blocked = sorted(allowed_names(profile) - required_names(profile))
+    execution = liberal_api.run(
+        "print(input())\nopen('output/a', 'w').write('x')",
+        stdin="hello\n",
+        security_profile=profile,
+        restricted_python=False,
+        resource_limits=NO_NETWORK,
+        security_options={"blocked_syscalls": blocked},
+    )
+    assert (execution["status"], execution["stdout"]["text"]) == ("succeeded", "hello\n")
+    assert [item["path"] for item in execution["artifacts"]] == ["a"]
+
+
+def test_a_program_cannot_make_the_supervisor_readable(api: Api) -> None:
+    body = {"source": "pass", "security_options": {"blocked_syscalls": ["prctl"]}}
+    answer = api.post("/v1/executions", json=body)
+    assert answer.status_code == 422
+    assert refused_fields(answer) == {"security_options.blocked_syscalls"}
+    assert api.run("pass")["isolation"]["inside"]["dumpable"] is False
 
 
 def test_minimal_gets_the_call_that_it_asks_for(api: Api) -> None:
@@ -139,7 +166,8 @@ def test_a_stored_agents_options_hold_and_a_request_changes_them_one_by_one(api:
 @pytest.mark.parametrize("layer", ["apparmor", "user_namespace"])
 def test_a_required_layer_is_there_or_the_execution_is_refused(liberal: Stack, layer: str) -> None:
     api = liberal.client("isolation")
-    words = {"apparmor": "AppArmor:", "user_namespace": "user namespace:"}[layer]
+    all_words = {"apparmor": "AppArmor:", "user_namespace": "user namespace:"}
+    words = all_words.pop(layer)
     lacking = any(item.startswith(words) for item in api.run("pass")["isolation"]["missing"])
     liberal.stop("run")
     liberal.start("run", **{layer: "require"})
@@ -154,6 +182,7 @@ def test_a_required_layer_is_there_or_the_execution_is_refused(liberal: Stack, l
         return
     assert (execution["status"], execution["reason"]) == ("rejected", "policy_violation")
     assert words in execution["message"]
+    assert all_words.popitem()[1] not in execution["message"]  # that one is not required
     assert execution["started_at"] is None
     assert execution["stdout"]["text"] == ""
     trail = api.events(execution["id"])

@@ -1,13 +1,10 @@
 """RestrictedPython through the whole stack: a policy inside the sandbox, never its boundary."""
 
-import statistics
-import time
 import uuid
 
 import pytest
 
 from tests.harness import Api, refused_fields
-from tests.restricted_escapes import ESCAPES
 from tests.restricted_programs import EXPECTED, ORDINARY
 
 POLICY = "refused by RestrictedPython, a policy and no security boundary: "
@@ -69,25 +66,6 @@ def test_an_ordinary_failure_stays_one(api: Api) -> None:
     assert "SyntaxError" in broken["stderr"]["text"]
 
 
-def test_every_known_escape_is_rejected(api: Api) -> None:
-    accepted = [
-        api.submit(
-            escape.source,
-            security_profile="minimal",
-            execution_limits={"max_memory_mb": 64, "max_cpu_percent": 100},
-        )["id"]
-        for escape in ESCAPES
-    ]
-    through = []
-    for escape, identifier in zip(ESCAPES, accepted, strict=True):
-        execution = api.outcome(identifier, timeout=110)
-        said = execution["message"] or ""
-        if verdict(execution) != REFUSED or f"line {escape.line}: " not in said:
-            through.append((escape.name, verdict(execution), said))
-    assert through == []
-    assert len(accepted) >= 25
-
-
 def test_a_tool_of_an_agent_runs_under_the_policy(api: Api) -> None:
     name = f"tools-{uuid.uuid4().hex[:8]}"
     add = "import json, sys\nprint(sum(json.load(sys.stdin)['numbers']))"
@@ -132,40 +110,49 @@ def test_nothing_that_the_request_brings_changes_what_an_import_means(api: Api) 
     assert execution["stdout"]["text"] == '["0123456789"]\n'
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "x = 1\n" * 150_000,
-        "a" + ".b" * 400_000,
-        "x = " + "(" * 90_000 + ")" * 90_000,
-        "x = " + "-" * 500_000 + "1",
-    ],
-    ids=["many lines", "long chain", "parentheses", "signs"],
-)
-def test_source_that_is_slow_to_check_ends_by_its_limits(api: Api, source: str) -> None:
-    began = time.monotonic()
+def test_no_variable_of_the_request_loads_native_code_or_reaches_the_program(api: Api) -> None:
+    mean = {
+        "LD_PRELOAD": "/workspace/x.so",
+        "LD_AUDIT": "/workspace/x.so",
+        "LD_DEBUG": "files",
+        "GCONV_PATH": "/workspace",
+        "OPENSSL_CONF": "/workspace/openssl.cnf",
+    }
     execution = api.run(
-        source, security_profile="minimal", execution_limits={"max_execution_time_seconds": 3}
+        "import hashlib, time\nprint(time.localtime(0).tm_hour)",
+        security_profile="standard",
+        restricted_python=True,
+        files=[{"path": "x.so", "content": "no library"}],
+        environment=mean | {"TZ": "Etc/GMT-5"},
     )
-    assert time.monotonic() - began < 30
-    assert verdict(execution) in [
-        ("succeeded", None),
-        ("timed_out", "time_limit"),
-        ("failed", "oom_killed"),
-        ("failed", "exit_nonzero"),
-        ("failed", "signal"),
-        REFUSED,
-    ], execution
-    assert (execution["usage"]["wall_seconds"] or 0) < 6
+    assert verdict(execution) == ("succeeded", None), execution
+    # Unable to load such a file, the loader would say so, as it does without the policy.
+    assert (execution["stdout"]["text"], execution["stderr"]["text"]) == ("5\n", "")
+    without = api.run("print(1)", files=[{"path": "x.so", "content": ""}], environment=mean)
+    assert "/workspace/x.so" in without["stderr"]["text"]
 
 
-def test_the_policy_costs_little_time(api: Api) -> None:
-    def seconds(policy: bool) -> float:
-        runs = [
-            api.run("print(1)", security_profile="minimal", restricted_python=policy)
-            for _ in range(5)
-        ]
-        return statistics.median(run["usage"]["wall_seconds"] for run in runs)
+def test_source_that_takes_more_than_its_limits_to_check_ends_by_them(api: Api) -> None:
+    execution = api.run(
+        "x = 1\n" * 150_000,
+        security_profile="minimal",
+        execution_limits={"max_execution_time_seconds": 3, "max_memory_mb": 128},
+    )
+    assert verdict(execution) in [("failed", "oom_killed"), ("timed_out", "time_limit")], execution
 
-    # Ten times what was measured; it shows a mistake such as a recompilation at each start.
-    assert seconds(True) - seconds(False) < 2
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("a" + ".b" * 400_000, "RecursionError: "),
+        ("x = " + "(" * 90_000 + ")" * 90_000, "SyntaxError: too many nested parentheses"),
+        ("x = " + "-" * 500_000 + "1", "MemoryError"),
+    ],
+    ids=["long chain", "parentheses", "signs"],
+)
+def test_source_that_python_itself_cannot_compile_fails_with_its_error(
+    api: Api, source: str, error: str
+) -> None:
+    execution = api.run(source, security_profile="minimal")
+    assert verdict(execution) == ("failed", "exit_nonzero"), execution
+    assert execution["stderr"]["text"].rpartition("\n")[0].rpartition("\n")[2].startswith(error)

@@ -1,4 +1,4 @@
-"""The attacked deployment; the verdicts are printed at the end of a run."""
+"""The attacked deployment."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,6 @@ import pytest
 from tests.harness import own_stack
 from tests.security.adversarial.arena import Arena
 from tests.security.adversarial.host import Canary
-from tests.security.adversarial.summary import pytest_sessionfinish
-
-__all__ = ["arena", "pytest_sessionfinish"]
 
 OUTPUT_TOTAL = 67_108_864  # bytes; the default is 1 GiB, and it is the cap that ends a flood
 

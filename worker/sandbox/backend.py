@@ -17,7 +17,8 @@ class Backend(Protocol):
     def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
         """Run to the end and leave nothing behind.
 
-        Raises EngineUnavailableError, ImageUnavailableError or SandboxStartError;
+        Raises EngineUnavailableError, ImageUnavailableError, SandboxStartError or
+        IsolationRefusedError (a required layer is missing: no retry on this host helps);
         SandboxCancelledError when a cancel came before user code; AbandonedError.
         """
 

@@ -69,6 +69,7 @@ class Connection:
             try:
                 view = view[self._socket.send(view) :]
             except OSError as error:
+                self._at_end = True
                 raise ProtocolError("the sandbox closed its input") from error
 
     @property

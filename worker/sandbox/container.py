@@ -2,7 +2,6 @@
 
 import json
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from docker import APIClient
@@ -21,6 +20,8 @@ INODES_PER_MB = 64  # files that a tmpfs may hold, for each MiB of its size
 SHM_MB = 16  # MiB of /dev/shm, for multiprocessing; counted as the sandbox's memory
 OOM_SCORE = 500  # the host gives up a sandbox before its own services
 
+FALLBACK = "docker-default"  # AppArmor rules of the engine itself, where ours are not loaded
+
 LABEL = "dev.agentcore."
 LABEL_DEPLOYMENT = LABEL + "deployment"
 LABEL_EXECUTION = LABEL + "execution"
@@ -28,13 +29,19 @@ LABEL_ATTEMPT = LABEL + "attempt"
 LABEL_WORKER = LABEL + "worker"
 LABEL_DEADLINE = LABEL + "deadline"  # seconds since the epoch
 
-_LOADED_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")
-
 
 def create_arguments(
-    api: APIClient, spec: SandboxConfig, labels: dict[str, str], engine_options: frozenset[str]
+    api: APIClient,
+    spec: SandboxConfig,
+    labels: dict[str, str],
+    engine_options: frozenset[str],
+    *,
+    own_apparmor: bool = True,
 ) -> dict[str, Any]:
-    """Return the arguments of `create_container`; nothing is left to the engine's defaults."""
+    """Return the arguments of `create_container`; nothing is left to the engine's defaults.
+
+    `own_apparmor` is false when the engine has refused our AppArmor profile: it is not loaded.
+    """
     return {
         "image": spec.image_reference,
         "name": f"agentcore-{spec.execution_id}-{spec.attempt}",
@@ -47,25 +54,23 @@ def create_arguments(
         "tty": False,
         "labels": labels,
         "healthcheck": {"test": ["NONE"]},
-        "host_config": _host_config(api, spec, engine_options),
+        "host_config": _host_config(api, spec, engine_options, own_apparmor),
     }
 
 
 def _host_config(
-    api: APIClient, spec: SandboxConfig, engine_options: frozenset[str]
+    api: APIClient, spec: SandboxConfig, engine_options: frozenset[str], own_apparmor: bool
 ) -> dict[str, Any]:
     limits, profile = spec.limits, spec.profile
     memory = limits.memory_mb * 1024 * 1024
     descriptors = limits.file_descriptors + SUPERVISOR_DESCRIPTORS
     config: dict[str, Any] = api.create_host_config(
         network_mode="none",
-        # "host" is the only other value: the sandbox's users are then the host's.
-        userns_mode="host" if spec.user_namespace == "off" and "userns" in engine_options else None,
         ipc_mode="private",
         read_only=profile.read_only_filesystem,
         cap_drop=["ALL"],
         cap_add=list(profile.allowed_capabilities),
-        security_opt=_security_options(spec, engine_options),
+        security_opt=_security_options(spec, engine_options, own_apparmor),
         mem_limit=memory,
         memswap_limit=memory,  # equal to the memory limit: no swap
         cpu_period=CPU_PERIOD,
@@ -74,8 +79,10 @@ def _host_config(
         ulimits=[
             Ulimit(name="nofile", soft=descriptors, hard=descriptors),
             Ulimit(name="core", soft=0, hard=0),
+            # Queues of /dev/mqueue count for the user, whom all sandboxes of the host share.
+            Ulimit(name="msgqueue", soft=0, hard=0),
         ],
-        tmpfs=_tmpfs(spec),
+        tmpfs=tmpfs(spec),
         shm_size=SHM_MB * 1024 * 1024,
         oom_score_adj=OOM_SCORE,
         log_config=LogConfig(type=LogConfig.types.NONE),
@@ -85,7 +92,8 @@ def _host_config(
     return config
 
 
-def _tmpfs(spec: SandboxConfig) -> dict[str, str]:
+def tmpfs(spec: SandboxConfig) -> dict[str, str]:
+    """Return the writable folders and the mount options of each."""
     # The quota covers both: three quarters for the workspace, one for /tmp.
     workspace, temporary = spec.limits.storage_mb * 3 // 4, spec.limits.storage_mb // 4
     execute = "noexec" if spec.profile.profile_name == "minimal" else "exec"
@@ -100,24 +108,23 @@ def _tmpfs(spec: SandboxConfig) -> dict[str, str]:
     }
 
 
-def _security_options(spec: SandboxConfig, engine_options: frozenset[str]) -> list[str]:
+def _security_options(
+    spec: SandboxConfig, engine_options: frozenset[str], own_apparmor: bool
+) -> list[str]:
     options = [f"seccomp={seccomp_text(spec)}"]
     if spec.profile.no_new_privileges:
         options.append("no-new-privileges:true")
     if spec.apparmor != "off" and "apparmor" in engine_options:
-        options.append(f"apparmor={_apparmor(spec.profile)}")
+        options.append(f"apparmor={_apparmor(spec.profile) if own_apparmor else FALLBACK}")
     return options
 
 
 def _apparmor(profile: SecurityProfile) -> str:
     name = apparmor_name(profile)
-    if not name.startswith("agentcore-"):
-        return name
-    try:
-        loaded = f"{name} (" in _LOADED_APPARMOR.read_text(encoding="ascii")
-    except OSError:
-        loaded = False
-    return name if loaded else "docker-default"
+    loaded = security_profiles.loaded_profiles()
+    # Whoever may not read the list asks by name, and is told when the container starts.
+    unknown = loaded is None or not name.startswith("agentcore-")
+    return name if unknown or name in (loaded or ()) else FALLBACK
 
 
 def apparmor_name(profile: SecurityProfile) -> str:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+
 from models.sandbox import MAX_ARTIFACT_DEPTH, SandboxConfig
 from security_profiles import get_profile
 from worker.sandbox import isolation, judge
@@ -17,9 +19,12 @@ from worker.sandbox.errors import (
     ProtocolError,
     SandboxCancelledError,
     SandboxStartError,
+    WeakerIsolationError,
 )
 from worker.sandbox.guest import protocol
 from worker.sandbox.report import InsideReport, parse
+
+log = structlog.get_logger()
 
 START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
 COLLECT_TIMEOUT = 10  # seconds to stream artifacts after we ended the program
@@ -41,15 +46,15 @@ def verified_isolation(
     if cancelled.is_set():
         raise SandboxCancelledError
     if frame is None or frame[0] != protocol.REPORT:
-        said = connection.diagnostics.strip()[-500:]
-        raise SandboxStartError(f"the supervisor did not report: {said or 'no output'}")
+        log.warning("supervisor_did_not_report", guest=connection.diagnostics.strip()[-2000:])
+        raise SandboxStartError("the supervisor did not report; the worker's log has what it said")
     in_force = isolation.describe(parse(InsideReport, frame[1]), inspect())
-    if weaker := isolation.weaker_than_asked(spec, in_force):
-        raise SandboxStartError(f"isolation is weaker than asked: {'; '.join(weaker)}")
     missing = isolation.missing_layers(spec, in_force)
     in_force |= {"asked": isolation.asked(spec), "missing": list(missing.values())}
-    if isolation.required(spec, missing):
-        raise IsolationRefusedError(in_force)
+    if weaker := isolation.weaker_than_asked(spec, in_force):
+        raise WeakerIsolationError(weaker, in_force)
+    if needed := isolation.required(spec, missing):
+        raise IsolationRefusedError((missing[layer] for layer in needed), in_force)
     return in_force
 
 
@@ -93,10 +98,11 @@ def follow(
 
 def encode_job(spec: SandboxConfig) -> bytes:
     """Return the job and its input as frames."""
+    restricted = spec.restricted_python
     job = {
-        "argv": _restricted_argv(spec) if spec.restricted_python else spec.argv,
-        "restricted_python": spec.restricted_python,
-        "environment": spec.environment,
+        "argv": _restricted_argv(spec) if restricted else spec.argv,
+        "restricted_python": restricted,
+        "environment": _restricted_environment(spec) if restricted else spec.environment,
         "files": list(spec.files),
         "file_descriptors": spec.limits.file_descriptors,
         "timeout_seconds": spec.limits.execution_time_seconds,
@@ -115,11 +121,20 @@ def encode_job(spec: SandboxConfig) -> bytes:
     return b"".join(frames)
 
 
+def _restricted_environment(spec: SandboxConfig) -> dict[str, str]:
+    """Return the variables that cannot change what is loaded into the program's process.
+
+    The loader (`LD_PRELOAD`), the C library (`GCONV_PATH`) and OpenSSL (`OPENSSL_CONF`) load native
+    code before the policy stands, and a program under it can read no variable.
+    """
+    return {name: spec.environment[name] for name in ("TZ",) if name in spec.environment}
+
+
 def _restricted_argv(spec: SandboxConfig) -> tuple[str, ...]:
     """Return the command that runs the source under RestrictedPython."""
     profile = get_profile(spec.profile.profile_name)
     python, *program = spec.argv
     # Isolated: no variable and no file beside the source changes what its imports mean.
-    options = ("-I", "-S", "-B", "-u")
+    options = ("-I", "-S", "-B")
     imports = ",".join(profile.restricted_python_imports)
     return (python, *options, protocol.POLICY_RUNNER, imports, *program)

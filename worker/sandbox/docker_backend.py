@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import docker
@@ -13,15 +14,18 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from models.sandbox import Outcome, SandboxConfig
-from worker.sandbox import container, judge
+from worker import fault_points
+from worker.sandbox import container, isolation, judge
 from worker.sandbox.backend import BeforeUserCode
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection
 from worker.sandbox.conversation import follow, send_job, verified_isolation
 from worker.sandbox.errors import (
     AbandonedError,
+    AppArmorNotLoadedError,
     EngineUnavailableError,
     ImageUnavailableError,
+    IsolationRefusedError,
     ProtocolError,
     SandboxCancelledError,
     SandboxStartError,
@@ -30,6 +34,7 @@ from worker.sandbox.errors import (
 log = structlog.get_logger()
 
 DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
+ABANDONED = 70  # exit code of a supervisor whose input ended; see guest/supervisor.py
 
 
 class _Sandbox:
@@ -59,7 +64,6 @@ class DockerBackend:
         self._timeout = timeout_seconds
         self._grace = grace_seconds
         self._lock = threading.Lock()
-        self._client_lock = threading.Lock()
         self._api: APIClient | None = None
         self._options: frozenset[str] = frozenset()
         self._running: dict[UUID, _Sandbox] = {}
@@ -131,8 +135,21 @@ class DockerBackend:
         return time.time() > deadline or not is_held(execution_id, attempt)
 
     def _run(self, sandbox: _Sandbox, before_user_code: BeforeUserCode) -> Outcome:
+        try:
+            return self._run_in_container(sandbox, before_user_code)
+        except AppArmorNotLoadedError as error:
+            spec = sandbox.spec
+            if spec.apparmor == "require":
+                facts = {"asked": isolation.asked(spec), "missing": [str(error)]}
+                raise IsolationRefusedError([str(error)], facts) from error
+            log.warning("apparmor_not_loaded", do="python -m security_profiles load, as root")
+        return self._run_in_container(sandbox, before_user_code, own_apparmor=False)
+
+    def _run_in_container(
+        self, sandbox: _Sandbox, before_user_code: BeforeUserCode, *, own_apparmor: bool = True
+    ) -> Outcome:
         spec, api = sandbox.spec, self._client()
-        with self._container(api, spec) as container_id:
+        with self._container(api, spec, own_apparmor) as container_id:
             connection = Connection(api, container_id)
             sandbox.connection = connection
             try:
@@ -142,12 +159,16 @@ class DockerBackend:
                 connection.close()
 
     @contextmanager
-    def _container(self, api: APIClient, spec: SandboxConfig) -> Iterator[str]:
-        arguments = container.create_arguments(api, spec, self._labels(spec), self._options)
+    def _container(self, api: APIClient, spec: SandboxConfig, own_apparmor: bool) -> Iterator[str]:
+        arguments = container.create_arguments(
+            api, spec, self._labels(spec), self._options, own_apparmor=own_apparmor
+        )
+        fault_points.reach("before_create")
         try:
             container_id: str = api.create_container(**arguments)["Id"]
         except ImageNotFound as error:
             raise ImageUnavailableError(spec.image_reference) from error
+        fault_points.reach("after_create")
         try:
             yield container_id
         finally:
@@ -175,17 +196,26 @@ class DockerBackend:
         try:
             api.start(container_id)
         except APIError as error:
-            raise SandboxStartError(f"the container did not start: {error.explanation}") from error
-        in_force = verified_isolation(
-            spec,
-            connection,
-            lambda: api.inspect_container(container_id),
-            cancelled=sandbox.cancelled,
-        )
+            raise _start_error(spec, str(error.explanation)) from error
+        fault_points.reach("after_start")
+        try:
+            in_force = verified_isolation(
+                spec,
+                connection,
+                lambda: api.inspect_container(container_id),
+                cancelled=sandbox.cancelled,
+            )
+        except SandboxStartError:
+            if connection.ended:
+                self._final_state(api, container_id)
+            raise
+        fault_points.reach("before_release")
         before_user_code(in_force)
+        fault_points.reach("release_recorded")
         collector = Collector(spec)
         try:
             send_job(spec, connection)
+            fault_points.reach("after_release")
             ended_by_us = follow(
                 spec,
                 connection,
@@ -196,17 +226,26 @@ class DockerBackend:
         except ProtocolError as error:
             log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
-        unexplained = collector.exit is None and ended_by_us is None
-        engine_saw_oom = unexplained and self._saw_oom(api, container_id)
+        unexplained = collector.exit is None and ended_by_us is None and connection.ended
+        state = self._final_state(api, container_id) if unexplained else {}
+        engine_saw_oom = bool(state.get("OOMKilled"))
         return judge.judge(
             collector, ended_by_us=ended_by_us, engine_saw_oom=engine_saw_oom, isolation=in_force
         )
 
-    def _saw_oom(self, api: APIClient, container_id: str) -> bool:
+    def _final_state(self, api: APIClient, container_id: str) -> dict[str, Any]:
+        """Return the state of a sandbox whose stream ended without a report.
+
+        Raises EngineUnavailableError when it was the connection that ended, and not the sandbox.
+        """
         try:
-            return bool(api.inspect_container(container_id)["State"].get("OOMKilled"))
-        except (requests.exceptions.RequestException, DockerException):
-            return False  # the outcome is known well enough without
+            state: dict[str, Any] = api.inspect_container(container_id)["State"]
+        except NotFound:
+            return {}
+        # The supervisor goes down when its input ends, and says so by its exit code.
+        if state.get("Running") or state.get("ExitCode") == ABANDONED:
+            raise EngineUnavailableError("the container engine broke the connection to the sandbox")
+        return state
 
     def _remove(self, api: APIClient, container_id: str) -> None:
         try:
@@ -218,16 +257,22 @@ class DockerBackend:
             log.warning("container_not_removed", container=container_id[:12], error=str(error))
 
     def _client(self) -> APIClient:
-        # A lock of its own: a cancel must not wait for an engine that does not answer.
-        with self._client_lock:
-            if self._api is None:
-                api = docker.from_env(timeout=int(self._timeout), max_pool_size=256).api
-                self._options = frozenset(
-                    option.removeprefix("name=").split(",")[0]
-                    for option in api.info().get("SecurityOptions") or []
-                )
-                self._api = api
-            return self._api
+        # Without a lock: nobody may queue up behind a call to an engine that does not answer.
+        if self._api is None:
+            api = docker.from_env(timeout=int(self._timeout), max_pool_size=256).api
+            self._options = frozenset(
+                option.removeprefix("name=").split(",")[0]
+                for option in api.info().get("SecurityOptions") or []
+            )
+            self._api = api
+        return self._api
+
+
+def _start_error(spec: SandboxConfig, said: str) -> SandboxStartError:
+    if "apparmor" in said.lower():
+        name = container.apparmor_name(spec.profile)
+        return AppArmorNotLoadedError(f"AppArmor: {name} asked, but the kernel does not have it")
+    return SandboxStartError(f"the container did not start: {said}")
 
 
 @contextmanager

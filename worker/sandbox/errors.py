@@ -4,12 +4,15 @@ SandboxError
 ├── EngineUnavailableError   the container engine does not answer
 ├── ImageUnavailableError    the engine does not have the image
 ├── SandboxStartError        the sandbox did not come up as asked; no user code ran
+│   ├── AppArmorNotLoadedError   the engine does not know the AppArmor profile
+│   └── WeakerIsolationError     what is in force is weaker than what was asked
 ├── IsolationRefusedError    a layer that the settings require is not in force
 ├── SandboxCancelledError    a cancel came before user code ran
 ├── AbandonedError           the lease was lost; nothing of this run counts
 └── ProtocolError            what came out of the sandbox is not what the supervisor says
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -29,13 +32,25 @@ class SandboxStartError(SandboxError):
     """The sandbox did not come up as asked; no user code ran."""
 
 
+class AppArmorNotLoadedError(SandboxStartError):
+    """The engine has AppArmor, and the kernel does not have the profile."""
+
+
+class WeakerIsolationError(SandboxStartError):
+    """The engine has not done what it was asked; no user code ran."""
+
+    def __init__(self, weaker: Iterable[str], isolation: dict[str, Any]) -> None:
+        super().__init__(f"isolation is weaker than asked: {'; '.join(weaker)}")
+        self.isolation = isolation
+
+
 class IsolationRefusedError(SandboxError):
     """A layer that the settings require is not in force on this host; no user code ran."""
 
-    def __init__(self, isolation: dict[str, Any]) -> None:
+    def __init__(self, missing: Iterable[str], isolation: dict[str, Any]) -> None:
         super().__init__(
-            f"required here, but not in force: {'; '.join(isolation['missing'])}; "
-            "'python -m worker security-audit' says what to do"
+            f"required, but not in force: {'; '.join(missing)}; "
+            "python -m worker security-audit says what to do"
         )
         self.isolation = isolation
 

@@ -5,11 +5,10 @@ from typing import Any
 
 from models.sandbox import SandboxConfig
 from security_profiles import CAPABILITY_BITS
-from worker.sandbox.container import SUPERVISOR_DESCRIPTORS, apparmor_name, seccomp_text
+from worker.sandbox.container import SUPERVISOR_DESCRIPTORS, apparmor_name, seccomp_text, tmpfs
 from worker.sandbox.report import InsideReport
 
 SECCOMP_FILTER_MODE = 2
-TMPFS = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 - names of mounts
 CPU_ROUNDING = 0.001  # cores; the quota is set in whole microseconds
 
 
@@ -88,12 +87,19 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
             engine["seccomp_sha256"] == _sha256(seccomp_text(spec)),
             "the engine has another seccomp filter",
         ),
+        (not inside["dumpable"], "the supervisor can be traced"),
         (
             inside["no_new_privileges"] or not spec.profile.no_new_privileges,
             "no_new_privileges is off",
         ),
-        (inside["uid"] == 1000 and inside["gid"] == 1000, "runs as another user"),
-        (not set(inside["capabilities"]["effective"]), "has effective capabilities"),
+        (
+            inside["uid"] == inside["gid"] == 1000 and set(inside["groups"]) <= {1000},
+            "runs as another user or group",
+        ),
+        *(
+            (not inside["capabilities"][kind], f"has {kind} capabilities")
+            for kind in ("effective", "permitted", "inheritable", "ambient")
+        ),
         (set(inside["capabilities"]["bounding"]) <= allowed, "more capabilities than asked"),
         (
             not spec.profile.read_only_filesystem or root.split(" ")[-1].startswith("ro"),
@@ -108,7 +114,10 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
             inside["file_descriptors"] <= spec.limits.file_descriptors + SUPERVISOR_DESCRIPTORS,
             "the descriptor limit is not in force",
         ),
-        (all(_is_private(inside["mounts"].get(p, "")) for p in TMPFS), "a folder is not a tmpfs"),
+        *(
+            (_within(inside["mounts"].get(path, ""), wanted), f"{path} is no tmpfs as asked")
+            for path, wanted in tmpfs(spec).items()
+        ),
         (not engine["privileged"] and not engine["binds"], "privileged, or host folders mounted"),
         (not engine["volumes"], "the image brings a volume, which lies on the host's disk"),
         (not inside["other_mounts"], "something else is mounted"),
@@ -136,9 +145,25 @@ def _no_swap(inside: dict[str, Any], memory: str) -> bool:
     return inside["cgroup"]["memory_swap_limit"] in (memory, "0", "")
 
 
-def _is_private(mount: str) -> bool:
+def _within(mount: str, wanted: str) -> bool:
+    """Whether a mount is a tmpfs no larger and no freer than asked."""
     kind, _, options = mount.partition(" ")
-    return kind == "tmpfs" and {"nosuid", "nodev"} <= set(options.split(","))
+    given, asked = _options(options), _options(wanted)
+    flags = {"nosuid", "nodev", "noexec"} & asked.keys()
+    # The kernel writes the size in KiB; it was asked for in MiB.
+    size, files = given.get("size", ""), given.get("nr_inodes", "")
+    return (
+        kind == "tmpfs"
+        and flags <= given.keys()
+        and size.endswith("k")
+        and int(size[:-1]) <= int(asked["size"][:-1]) * 1024
+        and files.isdecimal()
+        and int(files) <= int(asked["nr_inodes"])
+    )
+
+
+def _options(text: str) -> dict[str, str]:
+    return dict(option.partition("=")[::2] for option in text.split(","))
 
 
 def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> dict[str, str]:
@@ -150,13 +175,19 @@ def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> dict[str, 
     inside, missing = isolation["inside"], {}
     name = apparmor_name(spec.profile)
     # Complaining about what a profile forbids is not forbidding it.
-    in_force = (name,) if name == "unconfined" else (name, f"{name} (enforce)")
+    in_force = ("unconfined", "none") if name == "unconfined" else (f"{name} (enforce)",)
     if spec.apparmor != "off" and inside["apparmor"] not in in_force:
         missing["apparmor"] = f"AppArmor: {name} asked, {inside['apparmor']} in force"
-    wanted = spec.user_namespace != "off" and spec.profile.user_namespace
-    if wanted and inside["uid_map"][1:2] == ["0"]:
+    mode = spec.user_namespace
+    wanted = mode == "require" or (mode == "prefer" and spec.profile.user_namespace)
+    if wanted and not is_remapped(inside["uid_map"]):
         missing["user_namespace"] = "user namespace: asked, but the engine remaps no users"
     return missing
+
+
+def is_remapped(uid_map: list[str]) -> bool:
+    """Whether root inside is somebody else outside; an unreadable map counts as not."""
+    return len(uid_map) >= 3 and uid_map[1].isdecimal() and int(uid_map[1]) > 0
 
 
 def required(spec: SandboxConfig, missing: dict[str, str]) -> list[str]:

@@ -8,13 +8,12 @@ from models.sandbox import ArtifactContent, Outcome
 from models.status import Reason, Status
 from models.types import json_depth
 from worker.sandbox.collector import Collector
+from worker.sandbox.guest.protocol import POLICY_REFUSED
 from worker.sandbox.report import ExitReport
 
 RESULT_PATH = "result.json"
 MAX_RESULT_BYTES = 262_144  # of output/result.json
 MAX_RESULT_DEPTH = 32  # nested arrays and objects
-
-REFUSED = "refused by RestrictedPython, a policy and no security boundary"
 
 CANCEL = "cancel"
 TIME_LIMIT = "time_limit"
@@ -73,8 +72,9 @@ def _verdict(
     if report.exec_error is not None:
         message = f"the command cannot be run: {report.exec_error}"
         return Status.FAILED, Reason.COMMAND_NOT_FOUND, message
-    if report.policy_violation is not None:
-        message = f"{REFUSED}: {report.policy_violation}"
+    # The runner exits with 1 whenever it refuses.
+    if report.policy_violation is not None and report.exit_code == 1:
+        message = f"{POLICY_REFUSED}: {report.policy_violation}"
         return Status.REJECTED, Reason.POLICY_VIOLATION, message
     return _exit(report)
 

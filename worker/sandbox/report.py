@@ -60,6 +60,7 @@ class InsideReport(_Report):
     seccomp_mode: Count
     seccomp_filters: Count
     no_new_privileges: bool
+    dumpable: bool
     capabilities: Capabilities
     uid_map: list[Words] = Field(max_length=64)
     apparmor: Words
@@ -113,5 +114,9 @@ def parse(model: type[Model], payload: bytes) -> Model:
         if json_depth(value) > MAX_DEPTH:
             raise ProtocolError("a report nests too deep")
         return model.model_validate(value)
-    except (ValueError, RecursionError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ProtocolError(f"not a {model.__name__}: {where}: {first['msg']}"[:200]) from error
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not a {model.__name__}: {str(error)[:200]}") from error

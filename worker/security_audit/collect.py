@@ -10,9 +10,9 @@ import requests
 from docker.errors import DockerException
 
 from models.settings import Settings
-from security_profiles import check_directory
+from security_profiles import check_directory, loaded_profiles
 from security_profiles.files import DIRECTORY_VARIABLE, RENDERED_DIRECTORY
-from security_profiles.loading import KERNEL_SWITCH
+from security_profiles.loading import KERNEL_SWITCH, LOADED
 from worker.sandbox.isolation import capability_names
 from worker.security_audit.facts import (
     AppArmor,
@@ -28,7 +28,6 @@ from worker.security_audit.sandboxes import sandbox_facts
 Progress = Callable[[str], None]
 """Receives one short line about what is being done now."""
 
-LOADED_APPARMOR = Path("/sys/kernel/security/apparmor/profiles")  # a line each: NAME (MODE)
 SECCOMP_ACTIONS = Path("/proc/sys/kernel/seccomp/actions_avail")
 STATUS = Path("/proc/self/status")
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -78,12 +77,9 @@ def engine_facts(info: dict[str, Any]) -> Engine:
     )
 
 
-def apparmor_facts(switch: Path = KERNEL_SWITCH, loaded: Path = LOADED_APPARMOR) -> AppArmor:
+def apparmor_facts(switch: Path = KERNEL_SWITCH, loaded: Path = LOADED) -> AppArmor:
     """Read the kernel's AppArmor switch and its list of profiles, which is root's to read."""
-    text = _text(loaded)
-    lines = text.splitlines() if text is not None else ()
-    profiles = dict(line.rstrip(")").rpartition(" (")[::2] for line in lines)
-    return AppArmor(kernel_enabled=_text(switch) == "Y", loaded=None if text is None else profiles)
+    return AppArmor(kernel_enabled=_text(switch) == "Y", loaded=loaded_profiles(loaded))
 
 
 def directory_facts(name: str, path: Path) -> DirectoryFacts:

@@ -21,8 +21,8 @@ from worker.sandbox.errors import (
     ImageUnavailableError,
     IsolationRefusedError,
     SandboxError,
+    WeakerIsolationError,
 )
-from worker.sandbox.isolation import missing_layers, required
 from worker.security_audit.facts import NO_ENGINE, SEE_ENGINE, SandboxFacts
 
 AUDIT_DEPLOYMENT = "{deployment}.audit"
@@ -72,8 +72,12 @@ def look_inside(backend: Backend, settings: Settings, profile: str) -> SandboxFa
     except _SeenEnough:
         pass
     except IsolationRefusedError as refusal:
-        seen.append(refusal.isolation)
-        error, advice = _refused(spec, refusal.isolation), "see sections 1 and 2"
+        if "inside" in refusal.isolation:  # else the engine itself has refused
+            seen.append(refusal.isolation)
+        error, advice = str(refusal), "see sections 1 and 2"
+    except WeakerIsolationError as weaker:
+        seen.append(weaker.isolation)
+        error, advice = _explain(weaker, spec.image_reference)
     except SandboxError as failure:
         error, advice = _explain(failure, spec.image_reference)
     return SandboxFacts(
@@ -106,12 +110,6 @@ def sandbox_spec(settings: Settings, profile: str) -> SandboxConfig:
 def _keep(seen: list[dict[str, Any]], isolation: dict[str, Any]) -> NoReturn:
     seen.append(isolation)
     raise _SeenEnough
-
-
-def _refused(spec: SandboxConfig, isolation: dict[str, Any]) -> str:
-    missing = missing_layers(spec, isolation)
-    wanted = "; ".join(missing[layer] for layer in required(spec, missing))
-    return f"required, but not in force: {wanted}"
 
 
 def _explain(failure: SandboxError, image: str) -> tuple[str, str]:

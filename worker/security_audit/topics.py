@@ -6,7 +6,7 @@ from typing import Any
 
 from models.sandbox import SandboxConfig
 from worker.sandbox.container import SUPERVISOR_PROCESSES, USER
-from worker.sandbox.isolation import SECCOMP_FILTER_MODE, missing_layers
+from worker.sandbox.isolation import SECCOMP_FILTER_MODE, is_remapped, missing_layers
 from worker.security_audit import apparmor, daemon
 from worker.security_audit.verdicts import (
     Check,
@@ -150,7 +150,7 @@ def user_namespace(name: str, seen: Seen) -> Check:
     missing = _missing(seen, "user_namespace")
     if missing is not None:
         return missing_layer(name, mode, daemon.VARIABLE, missing, "see section 1")
-    if mapping[1:2] == ["0"]:
+    if not is_remapped(mapping):
         return not_enforceable(name, "the profile does not ask for it", "see section 1")
     return enforced(name, f"user 0 inside is {' '.join(mapping[1:2])} outside")
 

@@ -13,7 +13,8 @@ class Verdict(StrEnum):
 
     ENFORCED = "enforced"
     NOT_ENFORCEABLE = "not_enforceable"
-    """This host does not give it, or it could not be looked at; the detail says why."""
+    """Not in force, and nothing is wrong: this host does not give it, a setting leaves it out on
+    purpose, or it could not be looked at. The detail says which."""
     MISCONFIGURED = "misconfigured"
     """It could be in force and is not, or the settings require what is not there."""
 

@@ -110,7 +110,7 @@ class RequestInvalidError(ApiError):
 
 
 class TooManyRequestsError(ApiError):
-    """The rate limit was still exceeded after the retries."""
+    """The tenant still had too many executions queued after the retries."""
 
 
 class ServerUnavailableError(ApiError):

@@ -13,7 +13,6 @@ from tests.security.adversarial.checks import Check
 
 PROGRAMS = Path(__file__).parent / "programs"
 HELPER = "attempt.py"
-MARK = "ESCAPED"
 
 SUCCEEDED = "succeeded"
 TIMED_OUT = "timed_out time_limit"
@@ -35,6 +34,10 @@ class Case:
     files: input files, made when needed.
     text: the program itself, where it is too small for a file of its own.
     restricted: run under RestrictedPython; the program prints MARK when it gets out.
+    refused_for: what the refusal's message must hold, for a restricted program.
+    blocks_all: the request blocks every call that it may: stricter must not make anything weaker.
+        Such a case is called as the program that it runs again, with "_blocked" behind.
+    reports: the program tells in its result what it tried, and what of that got through.
     """
 
     name: str
@@ -52,18 +55,16 @@ class Case:
     cpu_percent: float = 100
     text: str | None = None
     restricted: bool = False
+    refused_for: str = ""
+    blocks_all: bool = False
+    reports: bool = False
 
     @property
     def source(self) -> str:
         """The program."""
         if self.text is not None:
             return self.text
-        return (PROGRAMS / f"{self.name}.py").read_text()
-
-    @property
-    def reports(self) -> bool:
-        """Whether the program tells what it tried."""
-        return "\nreport()\n" in self.source
+        return (PROGRAMS / f"{self.name.removesuffix('_blocked')}.py").read_text()
 
     def expected(self, profile: str) -> tuple[str, ...]:
         """How it may end under `profile`."""
@@ -87,10 +88,11 @@ RESOURCES = (
     row("memory_in_shared_segments", "memory as System V segments, which stay", OUT_OF_MEMORY,
         differs={"minimal": (EXITED,)}),
     row("memory_in_pipes", "kernel memory in full sockets", TIMED_OUT, OUT_OF_MEMORY, seconds=2),
-    row("disk_bytes", "fills /, /tmp, /dev/shm, /workspace, all else with bytes", SUCCEEDED),
-    row("disk_inodes", "fills the same with empty files", SUCCEEDED),
+    row("disk_bytes", "fills /, /tmp, /dev/shm, /workspace, all else with bytes", SUCCEEDED,
+        reports=True),
+    row("disk_inodes", "fills the same with empty files", SUCCEEDED, reports=True),
     row("descriptors", "opens descriptors without end", SUCCEEDED,
-        checks=(checks.output_is("50\n"),)),
+        checks=(checks.output_is("50\n"),), reports=True),
     row("cpu_threads", "spins on 64 threads", TIMED_OUT, seconds=1.5, processes=80, cpu_percent=50,
         checks=(checks.cpu_share_below(0.7),)),
     row("sleep", "sleeps past its time", TIMED_OUT, seconds=1, checks=(checks.wall_below(5),)),
@@ -128,7 +130,7 @@ ARTIFACTS = (
         checks=(checks.artifact_count_at_most(64),)),
     row("archive_bombs", "unpacks archives of 256 MB", SUCCEEDED,
         files={"bomb.zip": payloads.zip_bomb, "bomb.gz": payloads.gzip_bomb},
-        checks=(checks.output_is("['ENOSPC', 'ENOSPC']\n"),)),
+        checks=(checks.output_is("['ENOSPC', 'ENOSPC']\n"),), reports=True),
 )
 
 SUPERVISOR = (
@@ -136,53 +138,59 @@ SUPERVISOR = (
         checks=(checks.exit_code_is(7), checks.artifacts_are())),
     row("exit_at_once", "os._exit(0) while a child goes on", SUCCEEDED,
         checks=(checks.wall_below(5), checks.artifacts_among("result.json", "late"))),
-    row("supervisor_signals", "kills and stops the supervisor", SUCCEEDED),
-    row("supervisor_memory", "traces it, reads its memory and descriptors", SUCCEEDED),
-    row("supervisor_limits", "sets its limits, priority and files", SUCCEEDED),
+    row("supervisor_signals", "kills and stops the supervisor", SUCCEEDED, reports=True),
+    row("supervisor_memory", "traces it, reads its memory and descriptors", SUCCEEDED,
+        reports=True),
+    row("supervisor_memory_blocked", "the same, all calls blocked that a request may block",
+        SUCCEEDED, reports=True, blocks_all=True),
+    row("supervisor_limits", "sets its limits, priority and files", SUCCEEDED, reports=True),
     row("kill_everything", "kill -1 and every number", SUCCEEDED,
         checks=(checks.output_is("alive\n"),)),
-    row("kill_the_host_canary", "goes for a process and a file of the host", SUCCEEDED),
+    row("kill_the_host_canary", "goes for a process and a file of the host", SUCCEEDED,
+        reports=True),
 )
 
 KERNEL = (
-    row("mounts", "mount, umount, fsopen, open_tree, move_mount", SUCCEEDED),
-    row("change_root", "chroot, pivot_root, open_by_handle_at", SUCCEEDED),
-    row("unshare", "unshare of each kind, uid_map", SUCCEEDED),
-    row("setns", "setns by file and by process", SUCCEEDED),
-    row("clone_namespaces", "clone and clone3 with namespaces", SUCCEEDED),
-    row("trace_children", "ptrace", SUCCEEDED),
-    row("read_processes", "process_vm_readv, kcmp, pidfd_getfd", SUCCEEDED),
-    row("bpf", "bpf", SUCCEEDED),
-    row("perf", "perf_event_open", SUCCEEDED),
-    row("keyrings", "keyctl, add_key, request_key", SUCCEEDED),
-    row("userfaultfd", "userfaultfd", SUCCEEDED),
-    row("io_uring", "io_uring_setup, enter, register", SUCCEEDED),
-    row("memory_policy", "mbind, move_pages, personality", SUCCEEDED),
-    row("high_bits", "arguments with bits that the kernel drops", SUCCEEDED),
-    row("entry_32_bit", "int 0x80 and x32", SUCCEEDED),
-    row("system_control", "clock_settime, reboot, swapon, init_module, kexec", SUCCEEDED),
-    row("kernel_switches", "sysrq, core_pattern, /sys, release_agent", SUCCEEDED),
-    row("kernel_memory", "/proc/kcore, kmsg, disks, device files", SUCCEEDED),
-    row("terminal_input", "TIOCSTI", SUCCEEDED),
+    row("mounts", "mount, umount, fsopen, open_tree, move_mount", SUCCEEDED, reports=True),
+    row("change_root", "chroot, pivot_root, open_by_handle_at", SUCCEEDED, reports=True),
+    row("unshare", "unshare of each kind, uid_map", SUCCEEDED, reports=True),
+    row("setns", "setns by file and by process", SUCCEEDED, reports=True),
+    row("clone_namespaces", "clone and clone3 with namespaces", SUCCEEDED, reports=True),
+    row("trace_children", "ptrace", SUCCEEDED, reports=True),
+    row("read_processes", "process_vm_readv, kcmp, pidfd_getfd", SUCCEEDED, reports=True),
+    row("bpf", "bpf", SUCCEEDED, reports=True),
+    row("perf", "perf_event_open", SUCCEEDED, reports=True),
+    row("keyrings", "keyctl, add_key, request_key", SUCCEEDED, reports=True),
+    row("userfaultfd", "userfaultfd", SUCCEEDED, reports=True),
+    row("io_uring", "io_uring_setup, enter, register", SUCCEEDED, reports=True),
+    row("memory_policy", "mbind, move_pages, personality", SUCCEEDED, reports=True),
+    row("high_bits", "arguments with bits that the kernel drops", SUCCEEDED, reports=True),
+    row("entry_32_bit", "int 0x80 and x32", SUCCEEDED, reports=True),
+    row("system_control", "clock_settime, reboot, swapon, init_module, kexec", SUCCEEDED,
+        reports=True),
+    row("kernel_switches", "sysrq, core_pattern, /sys, release_agent", SUCCEEDED, reports=True),
+    row("kernel_memory", "/proc/kcore, kmsg, disks, device files", SUCCEEDED, reports=True),
+    row("terminal_input", "TIOCSTI", SUCCEEDED, reports=True),
 )
 
 NETWORK = (
-    row("raw_sockets", "raw and packet sockets", SUCCEEDED),
-    row("socket_families", "AF_ALG, AF_VSOCK, AF_NETLINK, all others", SUCCEEDED),
-    row("connect_out", "metadata, gateway, host ports, the world", SUCCEEDED),
-    row("resolve_names", "DNS", SUCCEEDED),
-    row("local_sockets", "docker.sock and other sockets", SUCCEEDED),
+    row("raw_sockets", "raw and packet sockets", SUCCEEDED, reports=True),
+    row("socket_families", "AF_ALG, AF_VSOCK, AF_NETLINK, all others", SUCCEEDED, reports=True),
+    row("connect_out", "metadata, gateway, host ports, the world", SUCCEEDED, reports=True),
+    row("resolve_names", "DNS", SUCCEEDED, reports=True),
+    row("local_sockets", "docker.sock and other sockets", SUCCEEDED, reports=True),
 )
 
 RIGHTS = (
     row("other_environments", "other processes, secrets in its environment", SUCCEEDED,
-        checks=(checks.no_secret_in_output,)),
+        checks=(checks.no_secret_in_output,), reports=True),
     row("setuid_and_capabilities", "set-id files, file capabilities, setuid(0)", SUCCEEDED,
-        memory_mb=128, storage_mb=64),
+        memory_mb=128, storage_mb=64, reports=True),
     row("execute_files", "executes from /tmp, /dev/shm, /workspace, memfd", SUCCEEDED,
         memory_mb=128, storage_mb=64,
         granted=dict.fromkeys(("standard", "privileged"), ("/workspace", "memfd")),
-        why_granted="compiled extensions need it; what starts is as confined as its parent"),
+        why_granted="compiled extensions need it; what starts is as confined as its parent",
+        reports=True),
 )
 # fmt: on
 

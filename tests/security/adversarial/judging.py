@@ -6,9 +6,13 @@ from typing import Any
 
 import httpx
 
+from models.audit import ISOLATION_WEAKER
+from security_profiles import allowed_names
+from security_profiles.additions import required_names
 from tests.harness import wait_until
+from tests.restricted_escapes import MARK
 from tests.security.adversarial.arena import Arena
-from tests.security.adversarial.cases import HELPER, MARK, PROGRAMS, Case
+from tests.security.adversarial.cases import HELPER, PROGRAMS, Case
 
 TERMINAL = {"succeeded", "failed", "timed_out", "cancelled", "rejected", "lost"}
 OUTCOME_TIMEOUT = 45  # seconds; every case has far lower limits of its own
@@ -55,6 +59,7 @@ def _request(arena: Arena, case: Case, profile: str) -> dict[str, Any]:
     return {
         "security_profile": profile,
         "restricted_python": case.restricted,
+        "security_options": {"blocked_syscalls": _blockable(profile) if case.blocks_all else []},
         "environment": arena.targets(),
         "files": [
             {"path": path, "content": base64.b64encode(data).decode(), "encoding": "base64"}
@@ -69,6 +74,13 @@ def _request(arena: Arena, case: Case, profile: str) -> dict[str, Any]:
         },
         "resource_limits": {"storage_quota_mb": case.storage_mb} | network(profile),
     }
+
+
+OF_THE_PROGRAM = frozenset({"getcwd", "uname"})  # what the hostile program itself cannot do without
+
+
+def _blockable(profile: str) -> list[str]:
+    return sorted(allowed_names(profile) - required_names(profile) - OF_THE_PROGRAM)
 
 
 def network(profile: str) -> dict[str, str]:
@@ -94,6 +106,8 @@ def _told(execution: dict[str, Any], case: Case, profile: str) -> list[str]:
     """What the program itself saw get through."""
     if case.restricted and MARK in (execution["stdout"] or {}).get("text", ""):
         return ["got out of the policy"]
+    if case.refused_for not in (execution["message"] or ""):
+        return [f"refused for something else: {execution['message']}"]
     if not case.reports or execution["status"] != "succeeded":
         return []
     told = execution["result"]
@@ -115,8 +129,10 @@ def trail_problems(trail: dict[str, Any], execution: dict[str, Any]) -> list[str
     ends = [word for word in told if word in TERMINAL]
     if ends != [execution["status"]] or told[-1:] != ends:
         problems.append(f"the audit trail ends in {ends}")
-    missing = {"submitted", "running", "user_code_started"} - set(told)
-    if missing and execution["status"] != "rejected":
+    expected = {"submitted", "running", "user_code_started"}
+    if (execution["isolation"] or {}).get("missing"):
+        expected.add(ISOLATION_WEAKER)
+    if missing := expected - set(told):
         problems.append(f"the audit trail lacks {sorted(missing)}")
     return problems
 

@@ -1,31 +1,42 @@
-"""Known ways out of RestrictedPython, each a tiny program that prints ESCAPED when it is out.
+"""Known ways out of RestrictedPython as cases: the same table that the policy's own tests use.
 
 RestrictedPython is a policy and no boundary: the container holds whatever gets out. Still each of
-these must be refused before it runs, or see an exception. Run without the policy, each prints
-ESCAPED: a test holds that, so that none is refused for a mistake of its own.
+these must be refused. What is refused before it runs runs under no profile, and is tried under one.
 """
 
-from tests.security.adversarial import policy_language, policy_library
-from tests.security.adversarial.cases import EXITED, REFUSED, Case
+import ast
 
-_GROUPS = (
-    policy_language.ATTRIBUTES,
-    policy_language.FORMATS,
-    policy_language.FRAMES,
-    policy_language.GUARDS,
-    policy_library.MODULES,
-    policy_library.CODE,
-    policy_library.LIBRARY,
-)
+from security_profiles import PROFILE_NAMES, get_profile
+from tests.restricted_escapes import ESCAPES, Escape
+from tests.security.adversarial.cases import REFUSED, Case
+from worker.sandbox.guest.restricted.transformer import Policy
 
-POLICY_CASES = tuple(
-    Case(
-        name=f"policy: {name}",
+_IMPORTS = frozenset(get_profile("minimal").restricted_python_imports)
+
+
+def _is_refused_unseen(escape: Escape) -> bool:
+    tree = ast.parse(escape.source)
+    policy = Policy(_IMPORTS, tree)
+    policy.visit(tree)
+    return bool(policy.problems)
+
+
+def _case(escape: Escape) -> Case:
+    return Case(
+        name=f"policy: {escape.name}",
         tries="RestrictedPython",
-        ends=(REFUSED, EXITED),
-        text=source,
+        ends=(REFUSED,),
+        text=escape.source,
         restricted=True,
+        refused_for=f"line {escape.line}: ",
     )
-    for group in _GROUPS
-    for name, source in group.items()
+
+
+POLICY_TRIALS = tuple(
+    (_case(escape), profile)
+    for escape in ESCAPES
+    for profile in (PROFILE_NAMES[:1] if _is_refused_unseen(escape) else PROFILE_NAMES)
 )
+"""Pairs of a case and a profile that it is tried under."""
+
+POLICY_NAMES = tuple(dict.fromkeys(case.name for case, _ in POLICY_TRIALS))

@@ -1,4 +1,4 @@
-"""Prints the verdicts at the end of a run; conftest modules import the hook from here."""
+"""Prints the verdicts at the end of a run; tests/conftest.py imports the hook from here."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -8,10 +8,10 @@ import pytest
 
 from tests.security.adversarial import table
 from tests.security.adversarial.cases import CASES
-from tests.security.adversarial.policy_cases import POLICY_CASES
+from tests.security.adversarial.policy_cases import POLICY_NAMES
 
 FOLDER = Path(__file__).parent
-_PRINTED = pytest.StashKey[bool]()
+SUITE = FOLDER / "test_adversarial.py"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -20,20 +20,19 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     result = yield  # pytest's own summary is printed here: ours comes last
     config = session.config
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or hasattr(config, "workerinput") or config.stash.get(_PRINTED, False):
+    if reporter is None or hasattr(config, "workerinput") or config.option.collectonly:
         return result
-    config.stash[_PRINTED] = True
     lines = table.lines_of(report for group in reporter.stats.values() for report in group)
-    if not lines:
+    paths = [Path(argument.partition("::")[0]).resolve() for argument in config.args]
+    asked = any(path in (FOLDER, SUITE) for path in paths)
+    if not lines and not asked:
         return result
     reporter.ensure_newline()
-    if all(_is_ours(argument) for argument in config.args):
-        for text in table.render(lines, [case.name for case in (*CASES, *POLICY_CASES)]):
+    if all(path == FOLDER or FOLDER in path.parents for path in paths):
+        for text in table.render(lines, [*(case.name for case in CASES), *POLICY_NAMES]):
             reporter.write_line(text)
     reporter.write_line(table.closing(lines))
+    if not lines or any(line.problems for line in lines):
+        # Every one may have been skipped, or left out by the choice of tests.
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     return result
-
-
-def _is_ours(argument: str) -> bool:
-    path = Path(argument.partition("::")[0]).resolve()
-    return path == FOLDER or FOLDER in path.parents

@@ -6,6 +6,7 @@ from typing import Any
 
 from security_profiles import PROFILE_NAMES
 
+TRIAL = "::test_program_is_contained["  # in the name of the test that judges one pair
 PROPERTY = "security"  # of a test's report; it travels from the workers of a parallel run
 
 
@@ -29,15 +30,30 @@ class Line:
         return PROPERTY, asdict(self)
 
 
+def trial_id(case: str, profile: str) -> str:
+    """How the test of a pair is told apart from the others."""
+    return f"{case}-{profile}"
+
+
 def lines_of(reports: Iterable[Any]) -> list[Line]:
-    """The lines that test reports carry."""
-    return [
-        Line(**{**value, "problems": tuple(value["problems"])})
-        for report in reports
-        if getattr(report, "when", None) == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
-    ]
+    """The lines that test reports carry, and one for each pair that failed without a verdict."""
+    judged: dict[str, Line] = {}
+    crashed: dict[str, Line] = {}
+    for report in reports:
+        if TRIAL not in (node := getattr(report, "nodeid", None) or ""):
+            continue
+        for name, value in getattr(report, "user_properties", ()):
+            if name == PROPERTY:
+                judged[node] = Line(**{**value, "problems": tuple(value["problems"])})
+        if getattr(report, "outcome", None) == "failed":
+            crashed[node] = _without_verdict(node)
+    return list((crashed | judged).values())
+
+
+def _without_verdict(node: str) -> Line:
+    case, _, profile = node.partition(TRIAL)[2].removesuffix("]").rpartition("-")
+    problems = ("no verdict: the test itself failed",)
+    return Line(case=case, tries="–", profile=profile, ended="unknown", problems=problems)
 
 
 def render(lines: list[Line], order: list[str]) -> list[str]:
@@ -64,4 +80,5 @@ def render(lines: list[Line], order: list[str]) -> list[str]:
 def closing(lines: list[Line]) -> str:
     """The last line of a run."""
     escaped = sum(1 for line in lines if line.problems)
-    return f"security: {len(lines)} tried, {len(lines) - escaped} contained, {escaped} escaped"
+    text = f"security: {len(lines)} tried, {len(lines) - escaped} contained, {escaped} escaped"
+    return text if lines else f"{text}: nothing was tried, which shows nothing"

@@ -1,6 +1,5 @@
-"""The same programs get through where nothing holds them, and the judge sees what is wrong."""
+"""The same programs get through where nothing holds them."""
 
-import copy
 import os
 import signal
 import socket
@@ -8,17 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import docker
 import pytest
 
 from tests.harness import wait_until
-from tests.security.adversarial import table
-from tests.security.adversarial.cases import MARK, Case
+from tests.restricted_escapes import ESCAPES, MARK, Escape
 from tests.security.adversarial.host import Canary
-from tests.security.adversarial.judging import trail_problems
-from tests.security.adversarial.policy_cases import POLICY_CASES
 from tests.security.adversarial.unconfined import got_through
 
 
@@ -115,57 +110,14 @@ def test_a_harmed_canary_is_noticed(canary: Canary) -> None:
     assert "the canary file was changed" in canary.problems()
 
 
-TRAIL: dict[str, Any] = {
-    "intact": True,
-    "items": [
-        {"sequence": 1, "kind": "submitted", "data": {}},
-        {"sequence": 2, "kind": "status_changed", "data": {"to": "running"}},
-        {"sequence": 3, "kind": "user_code_started", "data": {}},
-        {"sequence": 4, "kind": "status_changed", "data": {"to": "failed"}},
-    ],
-}
-
-
-def test_a_whole_trail_has_no_problem() -> None:
-    assert trail_problems(TRAIL, {"status": "failed"}) == []
-
-
-def _second_end(trail: dict[str, Any]) -> None:
-    trail["items"].append({"sequence": 5, "kind": "status_changed", "data": {"to": "succeeded"}})
-
-
 @pytest.mark.parametrize(
-    "harm",
-    [
-        _second_end,
-        lambda trail: trail.update(intact=False),
-        lambda trail: trail["items"].pop(),
-        lambda trail: trail["items"].pop(2),
-        lambda trail: trail["items"][3]["data"].update(to="succeeded"),
-    ],
+    "escape", [escape for escape in ESCAPES if escape.prints], ids=lambda escape: escape.name
 )
-def test_a_harmed_trail_is_noticed(harm: Any) -> None:
-    trail = copy.deepcopy(TRAIL)
-    harm(trail)
-    assert trail_problems(trail, {"status": "failed"})
-
-
-def test_an_escape_is_in_the_table_and_in_its_last_line() -> None:
-    lines = [
-        table.Line(case="one", tries="x", profile="minimal", ended="succeeded", problems=()),
-        table.Line(case="one", tries="x", profile="standard", ended="failed", problems=("why",)),
-    ]
-    text = "\n".join(table.render(lines, ["one"]))
-    assert "✓ succeeded" in text
-    assert "✗ ESCAPED failed" in text
-    assert "✗ one under standard: why" in text
-    assert table.closing(lines) == "security: 2 tried, 1 contained, 1 escaped"
-
-
-@pytest.mark.parametrize("case", POLICY_CASES, ids=lambda case: case.name)
-def test_without_the_policy_the_program_gets_out(case: Case) -> None:
+def test_without_the_policy_the_program_gets_out(escape: Escape, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(escape.source)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", case.source],
-        env={}, capture_output=True, text=True, check=False, timeout=30,
+        [sys.executable, "-I", "-u", "main.py"],
+        cwd=tmp_path, env={}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=30,
     )  # fmt: skip
     assert MARK in done.stdout, done.stderr

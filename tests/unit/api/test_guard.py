@@ -38,6 +38,14 @@ def test_an_escaped_backslash_ends_before_the_quote():
     assert "deeper" in (measure(b'{"a":"\\\\"' + b"[" * 40) or "")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_json_in_another_encoding_is_refused(encoding):
+    # One U+0122 holds a byte that looks like a quote: what follows would not be counted.
+    text = '{"source":"1","\u0122":[' + "[]," * 100 + "1]}"
+    assert "UTF-8" in (measure(text.encode(encoding)) or "")
+    assert "UTF-8" in (measure(b'{"a":"\xff"}') or "")
+
+
 @pytest.mark.parametrize("unit", [b"[],", b"1,", b'"a",', b'"":1,', b'"" '])
 def test_many_values_are_refused(unit):
     assert "more than" in (measure(unit * (MAX_TOKENS + 2)) or "")

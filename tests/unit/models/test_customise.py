@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.customise import customise
+from models.customise import customise, loosened
 from models.errors import RequestRefusedError
 from models.security import SecurityOptions, named_profile
 from models.settings import Settings
@@ -145,3 +145,17 @@ def test_an_unknown_name_is_refused_where_it_stands(field, value, word):
     with pytest.raises(ValueError, match=word) as refused:
         SecurityOptions.model_validate({field: given})
     assert field in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"allowed_syscalls": ["read"]}, ()),  # the profile has it
+        ({"allowed_syscalls": ["socket"], "blocked_syscalls": ["socket"]}, ()),
+        ({"allowed_syscalls": ["socket"]}, ("allowed_syscalls",)),
+        ({"allowed_capabilities": ["CHOWN"]}, ("allowed_capabilities",)),
+        ({"blocked_syscalls": ["link"], "no_new_privileges": True}, ()),
+    ],
+)
+def test_only_what_lets_more_through_counts_as_looser(options, told):
+    assert loosened(customised("minimal", **options)) == told

@@ -81,6 +81,16 @@ def test_null_leaves_restricted_python_to_the_agent():
     assert result.restricted_python is False
 
 
+def test_null_inside_a_group_leaves_it_to_the_agent():
+    agent = {
+        "source": "x",
+        "security_options": {"no_new_privileges": True, "blocked_syscalls": ["link"]},
+    }
+    body = {"agent": "a", "security_options": {"no_new_privileges": None}}
+    result = merged(body, agent).security_options
+    assert (result.no_new_privileges, result.blocked_syscalls) == (True, ("link",))
+
+
 @pytest.mark.parametrize(
     "agent",
     [{"tools": [TOOL]}, {"tools": [TOOL], "source": "x"}, {"tools": [TOOL], "command": ["x"]}],

@@ -82,10 +82,10 @@ def test_command_works_as_a_module() -> None:
 
 def test_agent_file_holds_the_changed_profile(tmp_path: Path) -> None:
     arguments = ["--agent-id", "mailer", "--profile", "minimal", "--directory", str(tmp_path)]
-    assert main(["render", *arguments, "--allow", "sync", "--block", "ioctl"]) == 0
+    assert main(["render", *arguments, "--allow", "sync", "--block", "symlink"]) == 0
     written = json.loads((tmp_path / "mailer-minimal.json").read_text())
     assert written == render_seccomp(
-        "minimal", allowed_syscalls=["sync"], blocked_syscalls=["ioctl"]
+        "minimal", allowed_syscalls=["sync"], blocked_syscalls=["symlink"]
     )
 
 
@@ -156,3 +156,11 @@ def test_incomplete_options_are_explained(
     with pytest.raises(SystemExit):
         main(["render", *arguments])
     assert "need" in capsys.readouterr().err
+
+
+def test_a_permitted_dangerous_call_is_rendered_for_an_agent(tmp_path, capsys):
+    call = ["render", "--agent-id", "debugger", "--allow", "ptrace", "--directory", str(tmp_path)]
+    assert main(call) != 0
+    assert "--permit" in capsys.readouterr().err
+    assert main([*call, "--permit", "ptrace"]) == 0
+    assert '"ptrace"' in (tmp_path / "debugger-standard.json").read_text()

@@ -99,8 +99,8 @@ def test_adding_what_is_there_changes_nothing() -> None:
 
 
 def test_blocked_call_is_gone() -> None:
-    profile = render_seccomp("standard", blocked_syscalls=["ioctl", "mq_open"])
-    assert entries(profile, "ioctl") == entries(profile, "mq_open") == []
+    profile = render_seccomp("standard", blocked_syscalls=["socketpair", "mq_open"])
+    assert entries(profile, "socketpair") == entries(profile, "mq_open") == []
 
 
 def test_blocking_wins_over_allowing() -> None:
@@ -154,10 +154,10 @@ def test_allowed_names_are_those_of_the_rendered_filter(name: str) -> None:
         rules = render_seccomp(name, **changes)["syscalls"]
         return {n for rule in rules if rule["action"] == "SCMP_ACT_ALLOW" for n in rule["names"]}
 
-    changes = {"allowed_syscalls": ["mount"], "blocked_syscalls": ["ioctl"], "permitted": ["mount"]}
+    changes = {"allowed_syscalls": ["mount"], "blocked_syscalls": ["link"], "permitted": ["mount"]}
     assert allowed_names(name) == of_json()
     assert allowed_names(name, **changes) == of_json(**changes)
-    assert of_json(**changes) == of_json() - {"ioctl"} | {"mount"}
+    assert of_json(**changes) == of_json() - {"link"} | {"mount"}
 
 
 def test_dangerous_names_are_those_no_profile_has() -> None:

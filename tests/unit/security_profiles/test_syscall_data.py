@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from security_profiles import BLOCKED, PROFILE_NAMES
+from security_profiles import BLOCKED, PROFILE_NAMES, RequiredSyscallError
+from security_profiles.additions import check_blocked
 from security_profiles.blocked import REFUSED_WITH_ENOSYS
-from security_profiles.required import TO_DROP_RIGHTS, TO_START
+from security_profiles.required import TO_DROP_RIGHTS, TO_START, TO_SUPERVISE
 from security_profiles.rules import names_of
 from security_profiles.seccomp import profile_rules
 from security_profiles.syscall_names import KNOWN_SYSCALLS, LAST_NUMBER, X86_64_ONLY
@@ -85,8 +86,15 @@ def test_every_rule_has_a_reason(profile: str) -> None:
 
 
 def test_what_the_runtime_needs_is_allowed() -> None:
-    assert names_of(profile_rules("minimal")) >= TO_START
+    assert names_of(profile_rules("minimal")) >= TO_START | TO_SUPERVISE
     assert names_of(profile_rules("privileged")) >= TO_START | TO_DROP_RIGHTS
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+@pytest.mark.parametrize("name", ["prctl", "kill", "prlimit64", "read"])
+def test_what_keeps_the_supervisor_safe_cannot_be_blocked(profile: str, name: str) -> None:
+    with pytest.raises(RequiredSyscallError):
+        check_blocked([name], profile)
 
 
 def test_table_knows_every_call_of_the_installed_headers() -> None:

@@ -68,7 +68,7 @@ def test_limits_are_set_in_the_units_of_the_engine(arguments):
     assert host["CpuQuota"] / host["CpuPeriod"] == 0.25
     assert host["PidsLimit"] == 5 + container.SUPERVISOR_PROCESSES
     ulimits = {item["Name"]: (item["Soft"], item["Hard"]) for item in host["Ulimits"]}
-    assert ulimits == {"nofile": (36, 36), "core": (0, 0)}
+    assert ulimits == {"nofile": (36, 36), "core": (0, 0), "msgqueue": (0, 0)}
 
 
 def test_the_least_cpu_is_not_under_what_the_kernel_takes(arguments):
@@ -131,20 +131,6 @@ def test_apparmor_that_is_off_is_left_to_the_engine(arguments):
     assert not [item for item in host["SecurityOpt"] if item.startswith("apparmor=")]
 
 
-@pytest.mark.parametrize(
-    ("mode", "options", "given"),
-    [
-        ("prefer", {"userns"}, None),
-        ("require", {"userns"}, None),
-        ("off", {"userns"}, "host"),
-        ("off", set(), None),
-    ],
-)
-def test_a_user_namespace_that_is_off_is_the_hosts(arguments, mode, options, given):
-    host = arguments(options=frozenset(options), user_namespace=mode)["host_config"]
-    assert host.get("UsernsMode") == given
-
-
 def test_a_requests_changes_are_in_the_filter(arguments):
     changes = {"allowed_syscalls": ["io_setup"], "blocked_syscalls": ["socket"]}
     body = {"source": "x", "security_options": changes}
@@ -158,16 +144,19 @@ def test_a_requests_changes_are_in_the_filter(arguments):
     assert "socket" not in allowed
 
 
-def test_an_apparmor_profile_that_is_not_loaded_falls_back(arguments, monkeypatch, tmp_path):
-    loaded = tmp_path / "profiles"
-    monkeypatch.setattr(container, "_LOADED_APPARMOR", loaded)
-    options = frozenset({"apparmor"})
-    assert "apparmor=docker-default" in arguments(options=options)["host_config"]["SecurityOpt"]
-    loaded.write_text("agentcore-standard-old (enforce)\n", encoding="ascii")
-    assert "apparmor=docker-default" in arguments(options=options)["host_config"]["SecurityOpt"]
-    loaded.write_text("x (enforce)\nagentcore-standard (enforce)\n", encoding="ascii")
-    found = arguments(options=options)["host_config"]["SecurityOpt"]
-    assert "apparmor=agentcore-standard" in found
+@pytest.mark.parametrize(
+    ("loaded", "given"),
+    [
+        ({"agentcore-standard": "enforce"}, "agentcore-standard"),
+        ({"agentcore-standard-old": "enforce", "x-agentcore-standard": "enforce"}, None),
+        ({}, None),
+        (None, "agentcore-standard"),  # not ours to read: the engine is asked
+    ],
+)
+def test_an_apparmor_profile_that_is_not_loaded_falls_back(arguments, monkeypatch, loaded, given):
+    monkeypatch.setattr("security_profiles.loaded_profiles", lambda: loaded)
+    found = arguments(options=frozenset({"apparmor"}))["host_config"]["SecurityOpt"]
+    assert f"apparmor={given or container.FALLBACK}" in found
 
 
 def test_the_capabilities_are_those_of_the_profile(arguments):

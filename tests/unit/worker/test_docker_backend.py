@@ -2,12 +2,15 @@
 
 import json
 import time
+from unittest.mock import MagicMock
 
 import pytest
+from docker.errors import APIError
 
 from worker.sandbox import container
 from worker.sandbox.conversation import encode_job
 from worker.sandbox.docker_backend import DockerBackend
+from worker.sandbox.errors import IsolationRefusedError, SandboxStartError
 from worker.sandbox.guest import protocol
 
 EXECUTION = "12345678-1234-5678-1234-567812345678"
@@ -110,3 +113,51 @@ def test_the_largest_requests_fit_into_the_guests_frames(make_spec, body):
 def test_what_would_not_fit_is_refused(make_spec, body):
     with pytest.raises(ValueError, match="must be at most"):
         make_spec(body, ceiling_memory_mb=4096)
+
+
+class _Refusing:
+    """An engine with AppArmor that does not have our profile."""
+
+    def __init__(self):
+        self.given = []
+
+    def create_host_config(self, **options):
+        return options
+
+    def create_container(self, **arguments):
+        (option,) = (
+            item for item in arguments["host_config"]["security_opt"] if "apparmor" in item
+        )
+        self.given.append(option)
+        return {"Id": "x"}
+
+    def start(self, _container):
+        said = "AppArmor enabled on system but the profile could not be loaded"
+        raise APIError("500", explanation=said)
+
+    def remove_container(self, _container, **_options):
+        return None
+
+
+@pytest.fixture
+def refusing(backend, monkeypatch):
+    engine = _Refusing()
+    backend._api, backend._options = engine, frozenset({"apparmor"})
+    monkeypatch.setattr("security_profiles.loaded_profiles", lambda: None)
+    monkeypatch.setattr("worker.sandbox.docker_backend.Connection", lambda *_: MagicMock())
+    return engine
+
+
+def test_a_profile_that_the_engine_refuses_is_preferred_no_more(backend, refusing, make_spec):
+    with pytest.raises(SandboxStartError):
+        backend.run(make_spec(), lambda _isolation: None)
+    assert refusing.given == ["apparmor=agentcore-standard", "apparmor=docker-default"]
+
+
+def test_a_profile_that_the_engine_refuses_is_a_refusal_where_it_is_required(
+    backend, refusing, make_spec
+):
+    with pytest.raises(IsolationRefusedError, match="agentcore-standard") as refused:
+        backend.run(make_spec(apparmor="require"), lambda _isolation: None)
+    assert refusing.given == ["apparmor=agentcore-standard"]
+    assert refused.value.isolation["missing"] != []

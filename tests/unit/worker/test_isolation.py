@@ -30,6 +30,7 @@ INSIDE = {
     "uid_map": ["0", "0", "4294967295"],
     "apparmor": "none",
     "no_new_privileges": True,
+    "dumpable": False,
     "capabilities": {
         "effective": NONE,
         "permitted": NONE,
@@ -39,9 +40,9 @@ INSIDE = {
     },
     "mounts": {
         "/": "overlay ro,relatime",
-        "/tmp": "tmpfs rw,nosuid,nodev,noexec",
-        "/workspace": "tmpfs rw,nosuid,nodev",
-        "/dev/shm": "tmpfs rw,nosuid,nodev,noexec",
+        "/tmp": "tmpfs rw,nosuid,nodev,noexec,relatime,size=262144k,nr_inodes=16384",
+        "/workspace": "tmpfs rw,nosuid,nodev,relatime,size=786432k,nr_inodes=49152,mode=700",
+        "/dev/shm": "tmpfs rw,nosuid,nodev,noexec,relatime,size=16384k,nr_inodes=1024",
     },
     "other_mounts": [],
     "interfaces": ["lo"],
@@ -110,6 +111,7 @@ def test_cgroup_version_two_is_understood(make_spec):
         ("seccomp_mode", 0, "seccomp"),
         ("seccomp_mode", 1, "seccomp"),
         ("no_new_privileges", False, "no_new_privileges"),
+        ("dumpable", True, "traced"),
         ("uid", 0, "user"),
         ("gid", 0, "user"),
         ("capabilities.effective", "0000000000000001", "effective"),
@@ -118,7 +120,17 @@ def test_cgroup_version_two_is_understood(make_spec):
         ("mounts./", "overlay rw,relatime", "root file system"),
         ("mounts./", "", "root file system"),
         ("mounts./workspace", "overlay rw,nosuid,nodev", "tmpfs"),
-        ("mounts./tmp", "tmpfs rw,nosuid", "tmpfs"),
+        ("mounts./tmp", "tmpfs rw,nosuid,noexec,size=1k,nr_inodes=1", "/tmp"),
+        ("mounts./tmp", "tmpfs rw,nosuid,nodev,size=1k,nr_inodes=1", "/tmp"),
+        ("mounts./tmp", "tmpfs rw,nosuid,nodev,noexec,nr_inodes=1", "/tmp"),
+        ("mounts./tmp", "tmpfs rw,nosuid,nodev,noexec,size=262145k,nr_inodes=1", "/tmp"),
+        ("mounts./tmp", "tmpfs rw,nosuid,nodev,noexec,size=1k,nr_inodes=16385", "/tmp"),
+        ("mounts./tmp", "tmpfs rw,nosuid,nodev,noexec,size=1k", "/tmp"),
+        ("mounts./dev/shm", "", "/dev/shm"),
+        ("groups", [1000, 0], "group"),
+        ("capabilities.permitted", "0000000000000001", "permitted"),
+        ("capabilities.inheritable", "0000000000000001", "inheritable"),
+        ("capabilities.ambient", "0000000000000001", "ambient"),
         ("file_descriptors", 1024, "descriptor"),
         ("cgroup.memory_swap_limit", "9223372036854771712", "swap"),
         ("cgroup.memory_swap_limit", "max", "swap"),
@@ -173,7 +185,9 @@ def test_a_capability_bit_without_a_name_is_told(make_spec):
 
 def test_a_minimal_profile_leaves_no_capability_in_bounds(make_spec):
     spec = make_spec({"source": "x", "security_profile": "minimal", "restricted_python": False})
-    assert weaker(spec) == ["more capabilities than asked"]
+    mount = "tmpfs rw,nosuid,nodev,noexec,size=786432k,nr_inodes=49152"
+    inside = changed(INSIDE, "mounts./workspace", mount)
+    assert weaker(spec, inside) == ["more capabilities than asked"]
 
 
 @pytest.mark.parametrize("name", sorted(INSIDE))
@@ -236,12 +250,26 @@ def test_another_apparmor_label_is_told(make_spec, label):
     assert label in told
 
 
+@pytest.mark.parametrize("uid_map", [[], ["0"], ["0", "0", "4294967295"], ["0", "x", "1"]])
+def test_a_map_that_shows_no_remapping_counts_as_none(make_spec, uid_map):
+    assert "user_namespace" in missing(make_spec(), uid_map=uid_map)
+
+
 def test_the_privileged_profile_has_a_label_of_its_own_and_no_user_namespace(make_spec):
     body = {"source": "x", "security_profile": "privileged"}
     body["resource_limits"] = {"network_access": "none"}
     spec = make_spec(body, allowed_profiles=("standard", "privileged"))
     assert missing(spec, "agentcore-privileged (enforce)") == {}
     assert set(missing(spec, "agentcore-standard (enforce)")) == {"apparmor"}
+    spec = make_spec(body, allowed_profiles=("standard", "privileged"), user_namespace="require")
+    assert set(missing(spec, "agentcore-privileged (enforce)")) == {"user_namespace"}
+
+
+@pytest.mark.parametrize("label", ["none", "unconfined"])
+def test_unconfined_that_was_asked_for_misses_nothing(make_spec, label):
+    body = {"source": "x", "security_options": {"apparmor_profile": "unconfined"}}
+    spec = make_spec(body, extra_apparmor_profiles=("unconfined",))
+    assert missing(spec, label, REMAPPED) == {}
 
 
 def test_a_layer_that_is_off_is_never_missing(make_spec):

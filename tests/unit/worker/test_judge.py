@@ -58,7 +58,7 @@ def assert_storable(outcome):
         ({"setup_error": "No space left"}, Status.FAILED, Reason.SANDBOX_ERROR),
         ({"exit_code": 127, "exec_error": "No"}, Status.FAILED, Reason.COMMAND_NOT_FOUND),
         ({"exit_code": 1, "policy_violation": "x"}, Status.REJECTED, Reason.POLICY_VIOLATION),
-        ({"exit_code": 0, "policy_violation": "x"}, Status.REJECTED, Reason.POLICY_VIOLATION),
+        ({"exit_code": 0, "policy_violation": "x"}, Status.SUCCEEDED, None),
         (
             {"signal": 9, "killed": "time_limit", "policy_violation": "x"},
             Status.TIMED_OUT,

@@ -13,6 +13,7 @@ from worker.sandbox.errors import (
     IsolationRefusedError,
     ProtocolError,
     SandboxStartError,
+    WeakerIsolationError,
 )
 from worker.sandbox.fake import FakeBackend
 from worker.security_audit.collect import (
@@ -204,12 +205,18 @@ def test_a_sandbox_that_does_not_start_is_a_fact(settings, error, words, advice)
 
 def test_a_sandbox_that_the_settings_refuse_still_tells_its_isolation(settings):
     isolation = {"inside": {"apparmor": "none", "uid_map": ["0", "0", "1"]}, "missing": ["x"]}
-    backend = outcome_of(IsolationRefusedError(isolation))
+    backend = outcome_of(IsolationRefusedError(["x"], isolation))
     found = look_inside(backend, settings(apparmor="require"), "standard")
     assert found.isolation == isolation
-    assert found.error == (
-        "required, but not in force: AppArmor: agentcore-standard asked, none in force"
-    )
+    assert found.error.startswith("required, but not in force: x")
+
+
+def test_a_weaker_sandbox_still_tells_its_isolation(settings):
+    isolation = {"inside": {"apparmor": "none", "uid_map": ["0", "0", "1"]}, "missing": []}
+    backend = outcome_of(WeakerIsolationError(["swap is allowed"], isolation))
+    found = look_inside(backend, settings(), "standard")
+    assert found.isolation == isolation
+    assert "swap is allowed" in found.error
 
 
 def test_settings_that_refuse_every_request_are_a_fact(settings):

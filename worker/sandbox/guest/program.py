@@ -13,7 +13,7 @@ from . import protocol
 from .channel import Channel
 
 WORKSPACE = Path("/workspace")
-PR_SET_DUMPABLE = 4
+PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
 SETTING_UP, EXECUTING = "S", "E"  # how far a child came
 NICENESS = 10  # the program yields to the supervisor inside their common CPU quota
 LOGIN_UID = 65534  # nobody: can be set once, and would name a user of the host in its audit log
@@ -29,8 +29,13 @@ BASE_ENVIRONMENT = {
 
 
 def set_dumpable(value: int) -> None:
-    """Allow (1) or forbid (0) others of the same user to trace this process or read its memory."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, value, 0, 0, 0)
+    """Allow (1) or forbid (0) others of the same user to trace this process or read its memory.
+
+    Raises OSError when the kernel does not: without it process 1 is no supervisor.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_DUMPABLE, value, 0, 0, 0) or libc.prctl(PR_GET_DUMPABLE) != value:
+        raise OSError(ctypes.get_errno(), "the kernel does not change who may trace this process")
 
 
 def place_files(channel: Channel, job: dict[str, Any]) -> int:

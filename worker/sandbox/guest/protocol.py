@@ -15,6 +15,7 @@ MAX_POLICY_REPORT = 2_000  # bytes read of what the policy refused
 # to run the job instead of running it unchecked. What it refuses it writes to this descriptor.
 POLICY_RUNNER = "/usr/local/lib/agentcore/guest/restricted"
 POLICY_FD = 3
+POLICY_REFUSED = "refused by RestrictedPython, a policy and no security boundary"
 
 JOB = b"J"  # JSON: what to run
 DATA = b"D"  # bytes of the next input file, or of standard input

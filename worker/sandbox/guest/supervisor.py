@@ -30,7 +30,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     channel = Channel(*_take_standard_streams())
     report = isolation.read()
-    set_dumpable(0)
+    set_dumpable(0)  # after reading: /proc/self is root's from here on
+    report["dumpable"] = False
     try:
         channel.send_json(protocol.REPORT, report)
         _kind, payload = channel.receive()

@@ -66,11 +66,14 @@ def _tool(options: RunOptions) -> dict[str, Any] | None:
     }
 
 
-def _json(text: str, option: str) -> Any:
+def _json(text: str, option: str) -> dict[str, Any]:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"is not valid JSON: {error}", param_hint=option) from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("must be a JSON object, as in {}", param_hint=option)
+    return value
 
 
 def _choices(options: RunOptions) -> dict[str, Any]:

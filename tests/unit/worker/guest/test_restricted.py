@@ -14,7 +14,7 @@ from tests.restricted_programs import EXPECTED, ORDINARY
 from worker.sandbox.guest import protocol
 
 RUNNER = Path(protocol.__file__).with_name("restricted")
-COMMAND = [sys.executable, "-I", "-B", "-u", str(RUNNER)]
+COMMAND = [sys.executable, "-I", "-B", str(RUNNER)]
 IMPORTS = get_profile("minimal").restricted_python_imports
 
 
@@ -166,3 +166,93 @@ def test_without_its_descriptor_the_runner_does_not_run_the_program(tmp_path):
 def test_files_of_the_workspace_are_opened(run):
     done, told = run("open('a.txt', 'w').write('x')\nprint(open('./a.txt', mode='rb').read())")
     assert (done.stdout, told) == ("b'x'\n", "")
+
+
+DATACLASSES = """
+import copy, json
+from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import cached_property, total_ordering
+from typing import NamedTuple
+@dataclass(order=True)
+class A:
+    x: int
+    tags: list = field(default_factory=list)
+    def __post_init__(self): self.twice = self.x * 2
+@dataclass(slots=True)
+class B(A):
+    y: int = 1
+    def __post_init__(self): A.__post_init__(self)
+@dataclass(frozen=True)
+class F:
+    x: int
+    @cached_property
+    def double(self): return self.x * 2
+class C(A):
+    def __init__(self): A.__init__(self, x=3)
+class D(A):
+    def __init__(self): super().__init__(4)
+    def __repr__(self): return 'D' + A.__repr__(self)[1:]
+@total_ordering
+class T:
+    def __init__(self, n): self.n = n
+    def __lt__(self, other): return self.n < other.n
+    def __eq__(self, other): return self.n == other.n
+class N(NamedTuple):
+    a: int
+class Encoder(json.JSONEncoder):
+    def __init__(self, **options): json.JSONEncoder.__init__(self, **options)
+    def default(self, o): return 'set' if type(o) is set else json.JSONEncoder.default(self, o)
+class Tools:
+    show = json.dumps
+b = B(2, y=5)
+print(b, b.twice, replace(b, x=7), asdict(b), astuple(F(1)), F(2).double, copy.deepcopy(b) == b)
+print(C(), D(), A(1) < A(2), A(1) == A(1), hash(F(1)) == hash(F(1)), T(1) >= T(0))
+print(N(1)._replace(a=2))
+print(json.dumps([{1}], cls=Encoder), Tools.show([1]), copy.deepcopy([b.__eq__])[0](b))
+try: A(1, 2, 3)
+except TypeError as e: print(e)
+"""
+
+
+def test_what_the_library_generates_works_on_its_own_objects(run, tmp_path):
+    done, told = run(DATACLASSES)
+    assert (done.returncode, told) == (0, ""), (done.stderr, told)
+    plain = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (plain.returncode, plain.stdout) == (0, done.stdout)
+
+
+def test_output_is_written_at_once_and_in_order(tmp_path):
+    source = (
+        "import sys\nprint('a', end='')\nsys.stdout.buffer.write(b'b')\nsys.stdout.write('c')\n"
+        "while True: pass"
+    )
+    (tmp_path / "main.py").write_text(source)
+    process = subprocess.Popen(
+        ["bash", "-c", 'exec "$@" 3>told', "bash", *COMMAND, ",".join(IMPORTS), "main.py"],
+        cwd=tmp_path, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        try:
+            assert process.stdout.read(3) == b"abc"
+        finally:
+            process.kill()
+
+
+def test_a_docstring_is_no_code(run):
+    source = (
+        "from dataclasses import dataclass\n"
+        "class Base:\n"
+        "    'Base(a=print.__self__.__name__, c=sys.executable)\\n--\\n\\n'\n"
+        "@dataclass(init=False)\n"
+        "class D(Base): pass\n"
+        "print(D.__doc__)"
+    )
+    done, told = run(source)
+    assert (done.returncode, done.stdout, told) == (0, "D, a dataclass\n", "")
+
+
+def test_a_program_does_not_choose_the_words_of_its_refusal(run):
+    _done, told = run("getattr(0, '_ x is fine; the operator was told')")
+    assert told == "line 1: the attribute of that name is not allowed"

@@ -54,7 +54,8 @@ class AccessRules(PatternRules):
         opened = names.OPENED_ATTRIBUTES if reads else frozenset()
         hidden = names.is_dunder(name) and name not in opened | names.ENUM_ATTRIBUTES
         if hidden or name in names.FRAME_ATTRIBUTES:
-            self.error(node, f"the attribute {name} is not allowed")
+            instead = "; use type(...)" if name == "__class__" else ""
+            self.error(node, f"the attribute {name} is not allowed{instead}")
 
     def _mangled(self, name: str) -> str:
         """Return a class's `__x` as Python itself would name it."""

@@ -5,15 +5,16 @@ import sys
 import types
 from typing import Any, NoReturn
 
-from . import names
+from . import methods, names
 from .errors import PolicyViolationError
 from .formatting import safe_format, safe_format_map
+from .methods import PROGRAM, is_own_class
 
-_LOOKED_AT = names.FRAME_ATTRIBUTES | names.GUARDED_ATTRIBUTES
-PROGRAM = "__main__"  # __module__ of the classes that the program defines
+_LOOKED_AT = names.UNGUARDED_ATTRIBUTES
+OWN_FILES: set[str] = set()  # what the code of the program has as its file
 _MISSING = object()
 # Objects that lead from a computation to the interpreter; no guard hands them out.
-_INTERNAL = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType)
+_INTERNAL = (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, io.FileIO)
 _PLAIN = (str, bytes, bytearray, range, io.IOBase)  # iterating these gives nothing to check
 
 
@@ -50,7 +51,15 @@ def getattr_(obj: Any, name: str, default: Any = _MISSING) -> Any:
     if type(obj) is Module and name not in obj.__dict__:
         _missing_name(obj, name, default)
     value = getattr(obj, name) if default is _MISSING else getattr(obj, name, default)
-    return checked(value) if isinstance(value, _INTERNAL) else value
+    return _handed_out(obj, name, value)
+
+
+def _handed_out(obj: Any, name: str, value: Any) -> Any:
+    if isinstance(value, _INTERNAL):
+        return checked(value)
+    if type(value) is types.FunctionType and value.__code__.co_filename not in OWN_FILES:
+        return methods.read(obj, name, value)
+    return value
 
 
 def _missing_name(module: Module, name: str, default: Any) -> None:
@@ -61,22 +70,21 @@ def _missing_name(module: Module, name: str, default: Any) -> None:
 
 
 def _guarded(obj: Any, name: str, default: Any) -> Any:
-    # What `super()` reads is the object's own.
-    subject = obj.__self__ if type(obj) is super else obj  # type: ignore[attr-defined]
+    subject = methods.subject(obj)
     if name in names.FORMATTERS:
         return _formatter(obj, subject, name)
     if name == "__setattr__":
         return _setter(obj)
     if not _may_read(subject, name):
-        refuse(f"the attribute {name}")
+        refuse(f"the attribute {names.told(name)}")
     value = getattr(obj, name) if default is _MISSING else getattr(obj, name, default)
-    return checked(value)
+    return _handed_out(obj, name, value)
 
 
 def _may_read(obj: Any, name: str) -> bool:
     if name in names.FRAME_ATTRIBUTES:
         return False
-    is_file = isinstance(obj, io.IOBase)
+    is_file = issubclass(_class_of(obj), io.IOBase)
     if name in names.GUARDED_ATTRIBUTES:
         return not is_file and not (name == "obj" and isinstance(obj, AttributeError))
     if name in names.OPENED_ATTRIBUTES:
@@ -98,7 +106,7 @@ def owns(obj: Any, name: str) -> bool:
         return False
     found = False
     for base in _class_of(obj).__mro__:
-        if base.__dict__.get("__module__") == PROGRAM:
+        if is_own_class(base):
             found = True
         elif name in base.__dict__ and not is_enum_name:
             return False
@@ -108,7 +116,7 @@ def owns(obj: Any, name: str) -> bool:
 def _formatter(obj: Any, subject: Any, name: str) -> Any:
     kind = _class_of(subject)
     if not issubclass(kind, str) or _definer(kind, name) is not str:
-        return checked(getattr(obj, name))
+        return _handed_out(obj, name, getattr(obj, name))
     method = safe_format if name == "format" else safe_format_map
     if isinstance(subject, str):
         return lambda *args, **kwargs: method(getattr_, subject, *args, **kwargs)
@@ -125,7 +133,7 @@ def _setter(obj: Any) -> Any:
     if obj is object:
         return lambda target, name, value: object.__setattr__(writable(target, name), name, value)
     if type(obj) is super:
-        target = obj.__self__  # type: ignore[attr-defined]
+        target = methods.subject(obj)
         return lambda name, value: obj.__setattr__(_checked_target(target, name), value)
     refuse("the attribute __setattr__")
 
@@ -141,20 +149,18 @@ def writable(obj: Any, name: str) -> Any:
         raise TypeError("attribute name must be string")
     if name[:1] == "_":
         if not owns(obj, name):
-            refuse(f"setting the attribute {name}")
+            refuse(f"setting the attribute {names.told(name)}")
         return obj
-    if type(obj).__dict__.get("__module__") == PROGRAM:
+    if is_own_class(type(obj)):
         return obj  # by far the most frequent
     if isinstance(obj, type):
-        mine = obj.__dict__.get("__module__") == PROGRAM
+        mine = is_own_class(obj)
     elif isinstance(obj, types.FunctionType):
         mine = obj.__module__ == PROGRAM
     else:
-        mine = _is_settable(obj) or any(
-            base.__dict__.get("__module__") == PROGRAM for base in type(obj).__mro__
-        )
+        mine = _is_settable(obj) or any(map(is_own_class, type(obj).__mro__))
     if not mine:
-        refuse(f"setting the attribute {name} of {_named(obj)}")
+        refuse(f"setting the attribute {names.told(name)} of {_named(obj)}")
     return obj
 
 

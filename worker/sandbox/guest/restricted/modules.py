@@ -71,7 +71,7 @@ class Importer:
     def _check_name(self, module: Module, wanted: str) -> None:
         if wanted in module.__dict__:
             return
-        if wanted in module._withheld:
+        if wanted in module._withheld or wanted.startswith("_"):
             refuse(f"import of {module._name}.{wanted}")
         raise ImportError(f"cannot import name {wanted!r} from {module._name!r}")
 

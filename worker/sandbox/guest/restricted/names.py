@@ -43,9 +43,21 @@ RAW_FILE_ATTRIBUTES = frozenset({"detach", "raw"})  # of files: a raw file can b
 # Read through a guard or not at all: these depend on the object.
 GUARDED_ATTRIBUTES = FORMATTERS | RAW_FILE_ATTRIBUTES | {"obj"}
 
+UNGUARDED_ATTRIBUTES = FRAME_ATTRIBUTES | GUARDED_ATTRIBUTES
+"""Not allowed where the library or the interpreter reads attributes and no guard stands."""
+
+# Public methods, in Python, of the library's classes that call the class of their first argument:
+# a pattern reads them off a class, and with a class in that place they hand out `type`.
+MAKING_METHODS = frozenset({"copy", "deleter", "getter", "new_child", "pop_all", "setter"})
+
 MISSING_BUILTINS = frozenset(
     {"breakpoint", "compile", "delattr", "dir", "eval", "exec", "globals", "help", "locals", "vars"}
 )
+
+
+def told(name: str) -> str:
+    """Return an attribute's name for a message: a program chooses the name, not the words."""
+    return name[:60] if name.isidentifier() else "of that name"
 
 
 def is_dunder(name: str) -> bool:

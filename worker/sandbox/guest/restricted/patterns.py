@@ -62,5 +62,5 @@ class PatternRules(RestrictingNodeTransformer):
                 self.check_name(part, part.id)
 
     def _check_plain(self, node: ast.AST, name: str) -> None:
-        if name.startswith("_") or name in names.FRAME_ATTRIBUTES | names.GUARDED_ATTRIBUTES:
+        if name.startswith("_") or name in names.UNGUARDED_ATTRIBUTES | names.MAKING_METHODS:
             self.error(node, f"the attribute {name} is not allowed in a pattern")

@@ -3,6 +3,7 @@
 import copy
 import enum
 import functools
+import types
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from . import names
 from .guards import getattr_, refuse, writable
 from .kinds import Kind
+from .methods import is_own_class
 
 
 def attrgetter(attribute: str, *more: str) -> Callable[[Any], Any]:
@@ -56,14 +58,35 @@ def dataclass(cls: type | None = None, /, **options: Any) -> Any:
 
     if cls is None:
         return lambda actual: dataclass(actual, **options)
+    _refuse_foreign(cls)
     for base in cls.__mro__:
         # Not by way of getattr: what a class inherits is looked at with its own class.
         own = vars(base).get("__annotations__", {})
         known = vars(base).get("__dataclass_fields__", {})
         for name in [*own, *(field.name for field in known.values())]:
-            if type(name) is not str or not name.isidentifier() or names.is_dunder(name):
+            if type(name) is not str or not name.isidentifier() or _is_special(name):
                 refuse(f"a field called {str(name)[:40]!r}")
+    if not vars(cls).get("__doc__"):
+        # Else the library looks for a signature, and evaluates what a base's docstring says.
+        cls.__doc__ = f"{cls.__name__}, a dataclass"
     return dataclasses.dataclass(**options)(cls)
+
+
+def _is_special(name: str) -> bool:
+    # What is generated reads and sets the fields where no guard stands.
+    return names.is_dunder(name) or name in names.UNGUARDED_ATTRIBUTES
+
+
+def _refuse_foreign(cls: Any) -> None:
+    """Refuse to add methods to a class that the program did not make."""
+    if isinstance(cls, type) and not is_own_class(cls):
+        refuse(f"changing the class {cls.__name__}")
+
+
+def total_ordering(cls: Any) -> Any:
+    """As `functools.total_ordering`."""
+    _refuse_foreign(cls)
+    return functools.total_ordering(cls)
 
 
 def get_origin(annotation: Any) -> Any:
@@ -100,6 +123,12 @@ def guard_enum() -> None:
     enum.EnumMeta._create_ = guarded  # type: ignore[attr-defined]
 
 
+def _same_kind(given: Any, made: Any) -> Any:
+    if type(made) is not type(given):
+        refuse(f"copying a {type(given).__name__} object to a {type(made).__name__} object")
+    return made
+
+
 def guard_copy() -> None:
     """Make copying build nothing but another object of the same class.
 
@@ -112,13 +141,16 @@ def guard_copy() -> None:
     def guarded(x: Any, memo: Any, func: Any, args: Any, *rest: Any, **options: Any) -> Any:
         def build(*given: Any) -> Any:
             made = func(*given)
-            if type(made) is not type(x):
-                refuse(f"copying a {type(x).__name__} object to a {type(made).__name__} object")
-            return made
+            return _same_kind(x, made)
 
         return reconstruct(x, memo, build, args, *rest, **options)
 
+    def copied_method(x: Any, memo: Any) -> Any:
+        owner = _same_kind(x.__self__, copy.deepcopy(x.__self__, memo))
+        return types.MethodType(x.__func__, owner)
+
     copy._reconstruct = guarded  # type: ignore[attr-defined]
+    copy._deepcopy_dispatch[types.MethodType] = copied_method  # type: ignore[attr-defined]
 
 
 def _no_derived_field(_cls: type, /, **_options: Any) -> None:
@@ -130,12 +162,31 @@ def guard_dataclasses(module: Any) -> None:
     module.Field.__init_subclass__ = classmethod(_no_derived_field)
 
 
-AT_IMPORT: dict[str, Callable[[Any], None]] = {"dataclasses": guard_dataclasses}
+def guard_statistics(module: Any) -> None:
+    """Make averages be of the kind of what they are of only where that is no kind of class."""
+    convert = module._convert
+
+    def guarded(value: Any, kind: type) -> Any:
+        if issubclass(kind, type):
+            refuse("an average of classes")
+        return convert(value, kind)
+
+    module._convert = guarded
+
+
+AT_IMPORT: dict[str, Callable[[Any], None]] = {
+    "dataclasses": guard_dataclasses,
+    "statistics": guard_statistics,
+}
 """Module: what is done to it before a program gets to see it."""
 
 BY_MODULE: dict[str, dict[str, Any]] = {
     "dataclasses": {"dataclass": dataclass},
-    "functools": {"update_wrapper": update_wrapper, "wraps": wraps},
+    "functools": {
+        "total_ordering": total_ordering,
+        "update_wrapper": update_wrapper,
+        "wraps": wraps,
+    },
     "operator": {"attrgetter": attrgetter, "methodcaller": methodcaller},
     "typing": {"get_origin": get_origin},
 }

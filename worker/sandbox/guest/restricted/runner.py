@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 from RestrictedPython import transformer
 
-from ..protocol import POLICY_FD
+from ..protocol import POLICY_FD, POLICY_REFUSED
+from . import guards, streams
 from .errors import PolicyViolationError
 from .offered import program_builtins
 from .replacements import guard_copy, guard_enum
@@ -37,6 +38,7 @@ def main() -> None:
     code = _compiled(source, path, imports)
     guard_enum()
     guard_copy()
+    streams.place()
     _run(code, path, program_builtins(imports, folder))
 
 
@@ -66,7 +68,7 @@ def _refuse(problems: list[tuple[int, str]]) -> NoReturn:
     shown, more = lines[:MAX_PROBLEMS], len(lines) - MAX_PROBLEMS
     if more > 0:
         shown.append(f"and {more} more")
-    sys.stderr.write("refused by RestrictedPython, a policy and no security boundary:\n")
+    sys.stderr.write(f"{POLICY_REFUSED}:\n")
     sys.stderr.write("".join(f"  {line}\n" for line in shown))
     _report("; ".join(shown))
     sys.exit(REFUSED)
@@ -77,6 +79,7 @@ def _report(text: str) -> None:
 
 
 def _run(code: types.CodeType, path: str, builtins: dict[str, Any]) -> None:
+    guards.OWN_FILES.add(path)
     # Dataclasses look their module up by its name.
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins

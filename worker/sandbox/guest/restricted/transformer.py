@@ -63,7 +63,7 @@ class Policy(AccessRules):
         return node
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> Visited:
-        """Check the names; RestrictedPython itself refuses the statement."""
+        """Allow nonlocal, and check the names."""
         for name in node.names:
             self.check_name(node, name)
         return node
