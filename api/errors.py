@@ -16,11 +16,12 @@ from models.errors import (
     RequestRefusedError,
     StoreUnavailableError,
 )
-from worker.submit import AlreadyEndedError
+from worker.submit import AlreadyEndedError, TooManyQueuedError
 
 log = structlog.get_logger()
 
 RETRY_AFTER = "2"  # seconds after which an unavailable service is worth another try
+QUEUE_RETRY_AFTER = "5"  # seconds; a full queue moves at the pace of programs
 MAX_ERRORS = 20  # problems named in one answer
 MEDIA_TYPE = "application/problem+json"
 
@@ -55,6 +56,7 @@ _TITLES = {
     413: "Request too large",
     415: "Unsupported media type",
     422: "Request refused",
+    429: "Too many queued",
     500: "Internal error",
     503: "Unavailable",
 }
@@ -164,6 +166,10 @@ def _ended(request: Request, error: AlreadyEndedError) -> JSONResponse:
     return problem(request, 409, str(error), execution_status=error.status)
 
 
+def _too_many(request: Request, error: TooManyQueuedError) -> JSONResponse:
+    return problem(request, 429, str(error), headers={"Retry-After": QUEUE_RETRY_AFTER})
+
+
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", path=request.url.path, exc_info=error)
     return problem(request, 500, "an error of ours; it was logged under the request id")
@@ -177,6 +183,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(StoreUnavailableError, _unavailable)  # type: ignore[arg-type]
     app.add_exception_handler(AlreadyEndedError, _ended)  # type: ignore[arg-type]
+    app.add_exception_handler(TooManyQueuedError, _too_many)  # type: ignore[arg-type]
     app.add_exception_handler(
         NotFoundError, lambda request, error: problem(request, 404, str(error))
     )

@@ -37,8 +37,10 @@ class PermissionDeniedError(AgentCoreError):
     """
 
     def __init__(self, kind: str, name: str, granted: Iterable[str]) -> None:
-        has = ", ".join(sorted(granted)) or "none"
-        super().__init__(f"{kind} '{name}' is not granted to this key; it has: {has}")
+        # Options that loosen a profile are not granted one by one: there is nothing to list.
+        has = f"; it has: {', '.join(sorted(granted)) or 'none'}"
+        has = "" if kind == "looser option" else has
+        super().__init__(f"{kind} '{name}' is not granted to this key{has}")
         self.kind = kind
         self.name = name
 

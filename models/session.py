@@ -14,6 +14,9 @@ from models.settings import load_settings
 
 CONNECT_TIMEOUT = 5  # seconds until an unreachable server counts as unavailable
 STATEMENT_TIMEOUT = 15_000  # milliseconds; no statement of ours needs a tenth of it
+# Milliseconds; a process that hangs inside a transaction loses its row locks: the sweep goes on.
+# Longer than the longest wait for the broker inside one.
+IDLE_TIMEOUT = 20_000
 POOL_TIMEOUT = 10  # seconds to wait for a free connection
 
 
@@ -30,7 +33,8 @@ def engine() -> Engine:
         hide_parameters=True,  # or source, environment and stdin would reach the logs
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
             "application_name": "agentcore",
         },
     )

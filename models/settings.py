@@ -64,7 +64,26 @@ class Settings(BaseSettings):
     max_failed_starts: int = Field(
         5, ge=1, le=1000, description="Sandboxes that fail to start before giving up"
     )
-    kill_grace_seconds: float = Field(1, ge=0.1, le=30, description="From asking to killing")
+    drain_seconds: float = Field(
+        30, ge=0, le=3600, description="For running executions to end when their worker is stopped"
+    )
+    kill_grace_seconds: float = Field(0.5, ge=0.1, le=30, description="From asking to killing")
+
+    # Shares: the same for all processes
+    tenant_max_running: int = Field(
+        32, ge=1, le=100_000, description="Executions of one tenant that run or are about to"
+    )
+    tenant_max_queued: int = Field(
+        10_000, ge=1, le=1_000_000, description="Queued executions of one tenant; more are refused"
+    )
+
+    # Retention: the floors are the database's own (migration 0004)
+    retention_days: float | None = Field(
+        None, ge=1, le=36_500, description="Ended executions are kept so long; unset: for ever"
+    )
+    audit_retention_days: float | None = Field(
+        None, ge=7, le=36_500, description="Audit trails of deleted executions; unset: for ever"
+    )
 
     # Container
     sandbox_images: dict[str, str] = Field(
@@ -153,6 +172,13 @@ class Settings(BaseSettings):
             raise ValueError("AGENTCORE_LEASE_SECONDS must be at least twice the heartbeat")
         if self.default_profile not in self.allowed_profiles:
             raise ValueError("AGENTCORE_DEFAULT_PROFILE must be one of AGENTCORE_ALLOWED_PROFILES")
+        if self.audit_retention_days is not None and (
+            self.retention_days is None or self.audit_retention_days < self.retention_days
+        ):
+            raise ValueError(
+                "AGENTCORE_AUDIT_RETENTION_DAYS needs AGENTCORE_RETENTION_DAYS and must be at "
+                "least as long: an audit trail outlives its execution"
+            )
         return self
 
 

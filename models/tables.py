@@ -124,7 +124,33 @@ class ExecutionRow(Base):
             name="lease",
         ),
         Index("ix_executions_listing", "tenant_id", text("created_at DESC"), text("id DESC")),
-        Index("ix_executions_queued", "next_send_at", postgresql_where=text("status = 'queued'")),
+        CheckConstraint("released OR status <> 'running'", name="released"),
+        Index(
+            "ix_executions_queued",
+            "next_send_at",
+            postgresql_where=text("status = 'queued' AND released"),
+        ),
+        # A tenant's share: what counts against it, and who is next.
+        Index(
+            "ix_executions_released",
+            "tenant_id",
+            "status",
+            postgresql_where=text("released AND status IN ('queued', 'running')"),
+        ),
+        Index(
+            "ix_executions_held",
+            "tenant_id",
+            text("priority DESC"),
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'queued' AND NOT released"),
+        ),
+        # Retention finds the oldest without looking at the others.
+        Index(
+            "ix_executions_finished",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
         Index(
             "ix_executions_running", "lease_expires_at", postgresql_where=text("status = 'running'")
         ),
@@ -162,6 +188,8 @@ class ExecutionRow(Base):
     lease_expires_at: Mapped[datetime | None]
     next_send_at: Mapped[datetime] = mapped_column(server_default=func.now())  # outbox mark
     send_count: Mapped[int] = mapped_column(server_default="0")  # grows the resend interval
+    # Within its tenant's share: workers may be told of it. False is held back, see worker.shares.
+    released: Mapped[bool] = mapped_column(server_default=text("true"))
     reply_pending: Mapped[bool] = mapped_column(server_default=text("false"))  # Celery's .get()
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -206,6 +234,10 @@ class AuditEventRow(Base):
     """One audit event; append-only, each hashing the one before it in its execution."""
 
     __tablename__ = "audit_events"
+    __table_args__ = (
+        # One entry a trail: retention finds the oldest ones.
+        Index("ix_audit_events_first", "recorded_at_us", postgresql_where=text("sequence = 1")),
+    )
 
     execution_id: Mapped[UUID] = mapped_column(primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)

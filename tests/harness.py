@@ -64,6 +64,7 @@ class Stack:
             "AGENTCORE_SWEEP_SECONDS": "1",
             "AGENTCORE_RESEND_SECONDS": "2",
             "AGENTCORE_WORKER_SLOTS": "4",
+            "AGENTCORE_DRAIN_SECONDS": "5",
             **{f"AGENTCORE_{name.upper()}": value for name, value in settings.items()},
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

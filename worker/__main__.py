@@ -16,8 +16,8 @@ from security_profiles import check_directory
 
 COMMANDS = {
     "run": "run executions in sandboxes (needs a container engine)",
-    "control": "accept agentcore.run and sweep; short work, no container engine",
-    "beat": "send the periodic sweep",
+    "control": "accept agentcore.run, sweep and age out; short work, no container engine",
+    "beat": "send the periodic tasks",
     "flower": "the web view of workers and tasks, on loopback",
 }
 AUDIT = "security-audit"
@@ -103,9 +103,13 @@ def _run() -> None:
     _check_profile_directory(load_settings().profile_directory)
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
+    from worker.shutdown import Drain
     from worker.tasks import executor
 
     housekeeping = Housekeeping(executor())
+    drain = Drain(executor(), load_settings().drain_seconds)
+    # First the signals: work is taken from here on.
+    signals.worker_ready.connect(lambda **_: drain.start(), weak=False)
     signals.worker_ready.connect(lambda **_: housekeeping.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: housekeeping.stop(), weak=False)
     _celery_worker("worker", QUEUE, load_settings().worker_slots, "--task-events")

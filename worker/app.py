@@ -17,6 +17,7 @@ log = structlog.get_logger()
 EXECUTE = "agentcore.execute"
 RUN = "agentcore.run"
 SWEEP = "agentcore.sweep"
+AGE_OUT = "agentcore.age_out"
 QUEUE = "agentcore"
 CONTROL_QUEUE = "agentcore.control"  # short work that must not wait behind executions
 CANCEL_COMMAND = "agentcore_cancel"
@@ -24,6 +25,7 @@ CANCEL_COMMAND = "agentcore_cancel"
 RESULT_EXPIRES = 3600  # seconds that Celery keeps a reply; the database keeps the outcome
 VISIBILITY_SLACK = 600  # seconds a message may stay unacknowledged beyond the longest run
 BROKER_TIMEOUT = 3  # seconds; a submit must not hang on a broker that is away
+AGE_OUT_SECONDS = 60  # between two runs of the retention
 
 
 def _is_redis(settings: Settings) -> bool:
@@ -45,21 +47,35 @@ def make_app(settings: Settings) -> Celery:
         task_queues=[Queue(QUEUE, max_priority=MAX_PRIORITY + 1), Queue(CONTROL_QUEUE)],
         task_default_queue=QUEUE,
         task_create_missing_queues=False,
-        task_routes={RUN: {"queue": CONTROL_QUEUE}, SWEEP: {"queue": CONTROL_QUEUE}},
+        task_routes={name: {"queue": CONTROL_QUEUE} for name in (RUN, SWEEP, AGE_OUT)},
         # JSON only: a pickle from the broker would be code of whoever can write to it.
         task_serializer="json",
         result_serializer="json",
         accept_content=["json"],
         # A message is acknowledged when its work is done; a second delivery finds no row to claim.
         task_acks_late=True,
+        # A task that raised is done too: its row is in the database, and the sweep sends it again.
+        task_acks_on_failure_or_timeout=True,
+        # As many messages as threads: none waits behind an execution while another worker is idle.
         worker_prefetch_multiplier=1,
+        # When the broker goes, executions go on: they need it no more. Their messages come again
+        # when it is back, and find nothing to claim.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Survives malformed messages.
         worker_consumer="worker.consumer:Consumer",
-        worker_soft_shutdown_timeout=10,
+        # Soft shutdown ends in a cold one, which cannot end a thread: see worker/shutdown.py.
+        worker_soft_shutdown_timeout=0,
+        # For Flower.
         worker_send_task_events=True,
         task_send_sent_event=True,
+        # Our own logging is set up already.
         worker_hijack_root_logger=False,
+        # A broker that is away, also at the start, is waited for, and for ever: a worker that gave
+        # up after Celery's 100 tries would need somebody to start it again.
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options=_transport_options(settings),
+        # Of replies: a broker that hangs must not hold a thread for ever.
         redis_socket_timeout=BROKER_TIMEOUT * 10,
         redis_socket_connect_timeout=BROKER_TIMEOUT,
         beat_schedule={
@@ -68,7 +84,12 @@ def make_app(settings: Settings) -> Celery:
                 "schedule": settings.sweep_seconds,
                 # One late sweep is as good as many.
                 "options": {"expires": settings.sweep_seconds, "ignore_result": True},
-            }
+            },
+            "age_out": {
+                "task": AGE_OUT,
+                "schedule": AGE_OUT_SECONDS,
+                "options": {"expires": AGE_OUT_SECONDS, "ignore_result": True},
+            },
         },
         timezone="UTC",
     )
@@ -80,7 +101,10 @@ def _transport_options(settings: Settings) -> dict[str, object]:
         return {}
     longest = settings.ceiling_execution_time_seconds + VISIBILITY_SLACK
     return {
+        # A message that comes again while its execution runs is harmless, but wakes a worker for
+        # nothing. What a dead worker held comes sooner: the sweep sends it from the database.
         "visibility_timeout": int(longest),
+        # Of each queue Redis keeps a list a priority; the most urgent that has something is read.
         "queue_order_strategy": "priority",
         "priority_steps": list(range(MAX_PRIORITY + 1)),
         "socket_connect_timeout": BROKER_TIMEOUT,

@@ -6,7 +6,7 @@ nothing unless the row still carries the attempt that this worker claimed.
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from models.sandbox import Outcome
 from models.session import transaction
 from models.status import Reason, Status
 from models.tables import Artifact, ExecutionRow, WorkerHeartbeat
+from worker import fault_points, shares
 
 MAX_WHY = 500  # characters of a reason that are recorded
 MAX_BACKOFF = 30  # seconds between attempts to start the same execution
@@ -54,11 +55,18 @@ class Renewed:
 
 
 def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | None:
-    """Take a queued execution; None when there is nothing to take."""
+    """Take a released execution; None when there is nothing to take.
+
+    What is held back cannot be taken, so that no tenant ever runs more than its share.
+    """
     with transaction() as session:
         row = session.execute(
             update(ExecutionRow)
-            .where(ExecutionRow.id == execution_id, ExecutionRow.status == Status.QUEUED)
+            .where(
+                ExecutionRow.id == execution_id,
+                ExecutionRow.status == Status.QUEUED,
+                ExecutionRow.released,
+            )
             .values(
                 status=Status.RUNNING,
                 attempt=ExecutionRow.attempt + 1,
@@ -75,6 +83,7 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
         ).first()
     if row is None:
         return None
+    fault_points.reach("after_claim")
     return Claim(
         execution_id=execution_id,
         attempt=row.attempt,
@@ -150,13 +159,22 @@ def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Se
 def finish(claim: Claim, outcome: Outcome) -> bool:
     """Record the outcome and its artifacts; return whether Celery waits for a reply.
 
-    Raises LeaseLostError.
+    The tenant's next execution is let in. Raises LeaseLostError.
     """
     truncated = [name for name in ("stdout", "stderr") if getattr(outcome, name).truncated]
     with transaction() as session:
-        held = select(ExecutionRow.id).where(*_fence(claim)).with_for_update()
-        if session.scalar(held) is None:
+        held = select(ExecutionRow.cancel_requested_at).where(*_fence(claim)).with_for_update()
+        found = session.execute(held).first()
+        if found is None:
             raise LeaseLostError
+        if found.cancel_requested_at is not None and outcome.status is not Status.CANCELLED:
+            # Whoever asked was told that it ends as cancelled; what the program left is kept.
+            outcome = replace(
+                outcome,
+                status=Status.CANCELLED,
+                reason=Reason.CANCEL_REQUESTED,
+                message="cancelled on request; the program had ended by then",
+            )
         # Before the status: the final audit event covers the artifacts.
         if outcome.artifacts:
             session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
@@ -178,9 +196,12 @@ def finish(claim: Claim, outcome: Outcome) -> bool:
                 usage=outcome.usage,
                 isolation=outcome.isolation,
             )
-            .returning(ExecutionRow.reply_pending)
+            .returning(ExecutionRow.reply_pending, ExecutionRow.tenant_id)
         ).one()
-        return bool(row.reply_pending)
+        fault_points.reach("inside_outcome")
+    fault_points.reach("after_outcome")
+    shares.refill(row.tenant_id)
+    return bool(row.reply_pending)
 
 
 def _artifact_rows(execution_id: UUID, outcome: Outcome) -> list[dict[str, Any]]:
@@ -206,8 +227,12 @@ def decline(execution_id: UUID, seconds: float) -> None:
         )
 
 
-def hand_back(claim: Claim, why: str, *, counts: bool, max_failed_starts: int) -> Status:
+def hand_back(
+    claim: Claim, why: str, *, counts: bool, max_failed_starts: int, at_once: bool = False
+) -> Status:
     """Queue the execution again after we failed to run it, with a wait that grows.
+
+    `at_once` goes without the wait: for a worker that ends while nothing is wrong.
 
     `counts` says whether the failure brings it nearer to being given up; an engine that is away
     does not. A cancel that came meanwhile ends it. Returns the new status. Raises LeaseLostError.
@@ -226,9 +251,13 @@ def hand_back(claim: Claim, why: str, *, counts: bool, max_failed_starts: int) -
             row.status, row.reason = Status.LOST, Reason.SANDBOX_UNAVAILABLE
             row.message = f"no sandbox could be started: {why[:MAX_WHY]}"
         else:
-            row.status = Status.QUEUED
-            row.next_send_at = _from_now(min(MAX_BACKOFF, 2 ** min(claim.attempt, 10)))
-        return Status(row.status)
+            row.status = Status.QUEUED  # and keeps its place in the tenant's share
+            wait = 0 if at_once else min(MAX_BACKOFF, 2 ** min(claim.attempt, 10))
+            row.next_send_at = _from_now(wait)
+        status = Status(row.status)
+    if status.is_terminal:
+        shares.refill(row.tenant_id)
+    return status
 
 
 def is_held(execution_id: UUID, attempt: int) -> bool:

@@ -13,7 +13,7 @@ from models.resolve import resolve, stored_request
 from models.sandbox import Outcome, SandboxConfig, build_spec
 from models.settings import Settings
 from models.status import Reason, Status
-from worker import claims, replies
+from worker import claims, fault_points, replies
 from worker.claims import CancelledError, Claim, LeaseLostError
 from worker.sandbox.backend import Backend
 from worker.sandbox.errors import (
@@ -40,6 +40,9 @@ class Executor:
         self.worker_id = worker_id
         # Why sandboxes cannot be started now; set by whoever watches the engine.
         self.engine_error: str | None = None
+        # Set when this worker is to end: it claims nothing more.
+        self.draining = False
+        self._handing_over = False
         self._lock = threading.Lock()
         self._running: dict[UUID, Claim] = {}
 
@@ -51,10 +54,14 @@ class Executor:
 
     def execute(self, execution_id: UUID) -> None:
         """Claim and run one execution; nothing happens when there is nothing to claim."""
+        if self.draining:
+            claims.decline(execution_id, 0)
+            return
         if self.engine_error is not None:
             # Leave it to a worker that can, or to later; a claim here would only burn time.
             claims.decline(execution_id, self.settings.resend_seconds)
             return
+        fault_points.reach("before_claim")
         claim = claims.claim(execution_id, self.worker_id, self.settings.lease_seconds)
         if claim is None:
             log.info("nothing_to_claim", execution=str(execution_id))
@@ -63,6 +70,12 @@ class Executor:
             execution=str(execution_id), attempt=claim.attempt
         ):
             self._own(claim)
+
+    def hand_over(self) -> None:
+        """End what still runs, so that it goes back to others, or is lost with a reason."""
+        self._handing_over = True
+        for execution_id, claim in self.running.items():
+            self.backend.abandon(execution_id, claim.attempt)
 
     def _own(self, claim: Claim) -> None:
         with self._lock:
@@ -80,7 +93,12 @@ class Executor:
         try:
             outcome = self._outcome(claim, user_code)
         except AbandonedError as error:
-            raise LeaseLostError from error
+            if not self._handing_over:
+                raise LeaseLostError from error
+            if self._is_repeatable(claim, user_code):
+                self._hand_back(claim, "its worker was shut down", counts=False, at_once=True)
+                return
+            outcome = _lost(Reason.WORKER_LOST, "its worker was shut down while the program ran")
         except (LeaseLostError, StoreUnavailableError):
             raise
         except Exception as error:
@@ -92,18 +110,20 @@ class Executor:
                 user_code_started=user_code.is_set(),
                 exc_info=error if ours else None,
             )
-            if not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts:
-                self._hand_back(claim, error)
+            away = isinstance(error, EngineUnavailableError)
+            if self._is_repeatable(claim, user_code):
+                self._hand_back(claim, str(error), counts=not away)
                 return
-            outcome = Outcome(
-                status=Status.LOST,
-                reason=Reason.SANDBOX_ERROR,
-                message="the sandbox failed after the program had started",
+            what = "container engine" if away else "sandbox"
+            outcome = _lost(
+                Reason.SANDBOX_ERROR, f"the {what} failed after the program had started"
             )
         self._record(claim, outcome)
 
     def _outcome(self, claim: Claim, user_code: threading.Event) -> Outcome:
         def before_user_code(isolation: dict[str, Any]) -> None:
+            if self._handing_over:
+                raise AbandonedError  # claimed just before the end
             claims.start_user_code(claim, isolation)
             user_code.set()
 
@@ -139,12 +159,13 @@ class Executor:
         effective = resolve(request, self.settings)
         return build_spec(claim.execution_id, claim.attempt, request, effective, self.settings)
 
-    def _hand_back(self, claim: Claim, error: Exception) -> None:
+    def _is_repeatable(self, claim: Claim, user_code: threading.Event) -> bool:
+        return not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts
+
+    def _hand_back(self, claim: Claim, why: str, *, counts: bool, at_once: bool = False) -> None:
+        most = self.settings.max_failed_starts
         status = claims.hand_back(
-            claim,
-            str(error),
-            counts=not isinstance(error, EngineUnavailableError),
-            max_failed_starts=self.settings.max_failed_starts,
+            claim, why, counts=counts, max_failed_starts=most, at_once=at_once
         )
         log.warning("handed_back", status=status)
 
@@ -154,6 +175,7 @@ class Executor:
         wait = 0.1
         while True:
             try:
+                fault_points.reach("before_outcome")
                 reply = claims.finish(claim, outcome)
                 break
             except StoreUnavailableError:
@@ -166,3 +188,7 @@ class Executor:
         log.info("finished", status=outcome.status, reason=outcome.reason)
         if reply:
             replies.send(claim.execution_id)
+
+
+def _lost(reason: Reason, message: str) -> Outcome:
+    return Outcome(status=Status.LOST, reason=reason, message=message)

@@ -4,11 +4,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
+from sqlalchemy import delete
 
 from models.errors import StoreUnavailableError
+from models.session import transaction
+from models.tables import WorkerHeartbeat
 from worker import claims
 from worker.claims import Claim
 from worker.execution import Executor
@@ -39,10 +43,12 @@ class Housekeeping:
             thread.start()
 
     def stop(self) -> None:
-        """Stop both threads; returns when they have."""
+        """Stop both threads and sign off; returns when that is done, or after some seconds."""
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=5)
+        with suppress(StoreUnavailableError):
+            self._forget()
 
     def beat(self) -> None:
         """Renew the leases; end what was cancelled or lost; report this worker."""
@@ -61,6 +67,9 @@ class Housekeeping:
                 backend.abandon(execution_id, claim.attempt)
             elif lease.cancel_requested:
                 backend.cancel(execution_id)
+        if self._executor.draining:
+            self._forget()
+            return
         claims.report_worker(
             self._executor.worker_id,
             host=socket.gethostname(),
@@ -68,6 +77,12 @@ class Housekeeping:
             running=len(running),
             engine_error=self._executor.engine_error,
         )
+
+    def _forget(self) -> None:
+        """Take this worker off the list of those that start sandboxes."""
+        with transaction() as session:
+            own = WorkerHeartbeat.worker_id == self._executor.worker_id
+            session.execute(delete(WorkerHeartbeat).where(own))
 
     def _fence_ourselves(self, running: dict[UUID, Claim]) -> None:
         """End what another worker may start again while we cannot see the database.

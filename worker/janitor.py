@@ -10,11 +10,12 @@ import structlog
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from models.execution import MAX_PRIORITY
 from models.session import transaction
 from models.settings import Settings
 from models.status import Reason, Status
 from models.tables import SWEEP_ID, ExecutionRow, WorkerHeartbeat
-from worker import replies
+from worker import replies, shares
 from worker.app import send_execute
 from worker.claims import beat
 
@@ -49,7 +50,10 @@ _patience = Patience()
 
 
 def sweep(settings: Settings) -> dict[str, int]:
-    """Expire leases, send what was never heard, store missing replies; return the counts."""
+    """Expire leases, let in what has room, send what was never heard, store missing replies.
+
+    Returns the counts.
+    """
     with transaction() as session:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return {}
@@ -60,6 +64,7 @@ def sweep(settings: Settings) -> dict[str, int]:
         _forget_workers(session)
     return {
         "expired": expired,
+        "released": shares.refill_all(),
         "sent": _send_unheard(settings),
         "replies": replies.send_pending(),
     }
@@ -92,18 +97,26 @@ def _move_on(row: ExecutionRow, settings: Settings) -> None:
 
 
 def _send_unheard(settings: Settings) -> int:
-    """Send what is due again; each waits longer until its next time. Stops at a deaf broker."""
+    """Send what is due again; each waits longer until its next time. Stops at a deaf broker.
+
+    It goes to the front: what has waited so long shall not wait for ever behind the more urgent
+    work of others.
+    """
     sent = 0
     with transaction() as session:
         due = session.scalars(
             select(ExecutionRow)
-            .where(ExecutionRow.status == Status.QUEUED, ExecutionRow.next_send_at <= func.now())
+            .where(
+                ExecutionRow.status == Status.QUEUED,
+                ExecutionRow.released,
+                ExecutionRow.next_send_at <= func.now(),
+            )
             .order_by(ExecutionRow.next_send_at)
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         ).all()
         for row in due:
-            if not send_execute(row.id, row.priority):
+            if not send_execute(row.id, MAX_PRIORITY):
                 break
             doublings = min(row.send_count, MAX_RESEND_DOUBLINGS)
             wait = timedelta(seconds=settings.resend_seconds * 2**doublings)

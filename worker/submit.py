@@ -20,7 +20,7 @@ from models.session import transaction
 from models.settings import load_settings
 from models.status import Reason, Status
 from models.tables import Agent, ExecutionRow
-from worker import doorbell
+from worker import doorbell, shares
 
 
 class AlreadyEndedError(AgentCoreError):
@@ -29,6 +29,16 @@ class AlreadyEndedError(AgentCoreError):
     def __init__(self, status: Status) -> None:
         super().__init__(f"the execution has already ended: {status}")
         self.status = status
+
+
+class TooManyQueuedError(AgentCoreError):
+    """The tenant has as many executions in the queue as it may."""
+
+    def __init__(self, queued: int, limit: int) -> None:
+        super().__init__(
+            f"too many executions are queued: {queued} of at most {limit}; "
+            "try again when some of them have started"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +69,9 @@ def submit(
     """Accept an execution: row, first audit event and outbox mark in one transaction.
 
     `execution_id` makes a repeated call with the same id answer the first one; `reply` asks for
-    the result to be stored as the Celery result of that id. Raises RequestRefusedError,
-    PermissionDeniedError, ConflictError or StoreUnavailableError.
+    the result to be stored as the Celery result of that id. Workers hear of it at once when the
+    tenant's share has room, else when its turn comes. Raises RequestRefusedError,
+    PermissionDeniedError, ConflictError, TooManyQueuedError or StoreUnavailableError.
     """
     settings = load_settings()
     request_hash = _hash(request)
@@ -73,12 +84,20 @@ def submit(
         merged = merge_agent(request, stored_agent(agent.config) if agent else None)
         effective = resolve(merged, settings)
         _require_use(effective, caller)
+        load = shares.measure(session, caller.tenant_id)
+        if load.queued >= settings.tenant_max_queued:
+            # Whoever had the lock before may have been this very request.
+            earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
+            if earlier is None:
+                raise TooManyQueuedError(load.queued, settings.tenant_max_queued)
+            return earlier
         row = _row(request, merged, effective, caller, agent)
         row |= {
             "id": execution_id or uuid4(),
             "request_hash": request_hash,
             "idempotency_key": idempotency_key,
             "reply_pending": reply,
+            "released": not load.is_full,
             "next_send_at": func.now() + timedelta(seconds=settings.resend_seconds),
         }
         statement = insert(ExecutionRow).values(row).on_conflict_do_nothing()
@@ -88,7 +107,8 @@ def submit(
             if earlier is None:
                 raise ConflictError("this id belongs to another execution")
             return earlier
-    doorbell.ring(new_id, request.priority)
+    if not load.is_full:
+        doorbell.ring(new_id, request.priority)
     return Submitted(id=new_id, is_new=True)
 
 
@@ -204,3 +224,5 @@ def cancel(execution_id: UUID, caller: Caller) -> None:
             row.message = "cancelled before it started"
     if status is Status.RUNNING:
         doorbell.ring_cancel(execution_id)
+    elif row.released:
+        shares.refill(caller.tenant_id)

@@ -22,8 +22,8 @@ from models.permissions import EVERYTHING
 from models.session import transaction
 from models.settings import load_settings
 from models.tables import Tenant
-from worker import janitor, replies
-from worker.app import CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
+from worker import janitor, replies, retention
+from worker.app import AGE_OUT, CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
 from worker.execution import Executor
 from worker.sandbox.docker_backend import DockerBackend
 from worker.submit import Caller, Submitted, submit
@@ -56,12 +56,20 @@ def execute(execution_id: str) -> None:
 
 
 @app.task(name=RUN, bind=True, throws=(ValueError,))
-def run(self: Task[Any, Any], request: dict[str, Any], tenant: str | None = None) -> None:
+def run(
+    self: Task[Any, Any],
+    request: Any = None,
+    tenant: str | None = None,
+    *more: Any,
+    **unknown: Any,
+) -> None:
     """Accept an execution; its outcome becomes this task's result once it has ended.
 
     The task id becomes the execution's id. Raises ValueError, which `.get()` raises at the
     caller, when the request is refused.
     """
+    if more or unknown:
+        raise ValueError("agentcore.run takes request and tenant, and nothing else")
     try:
         task_id = _canonical(self.request.id)
         parsed = ExecutionRequest.model_validate(request)
@@ -84,6 +92,14 @@ def sweep() -> None:
     counts = janitor.sweep(load_settings())
     if any(counts.values()):
         log.info("swept", **counts)
+
+
+@app.task(name=AGE_OUT, ignore_result=True)
+def age_out() -> None:
+    """Delete what is older than the settings keep; beat sends this."""
+    counts = retention.age_out(load_settings())
+    if any(counts.values()):
+        log.info("aged_out", **counts)
 
 
 @control_command(name=CANCEL_COMMAND, args=[("execution_id", str)])

@@ -57,7 +57,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("", status_code=202, responses=responses(400, 409, 413, 415, 422))
+@router.post("", status_code=202, responses=responses(400, 409, 413, 415, 422, 429))
 def submit(
     body: Annotated[ExecutionRequest, Body(openapi_examples=EXAMPLES)],
     caller: Authenticated,

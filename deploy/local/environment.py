@@ -21,11 +21,23 @@ BROKER_URL = "AGENTCORE_BROKER_URL"
 FLOWER_USER = "AGENTCORE_FLOWER_USER"
 FLOWER_PASSWORD = "AGENTCORE_FLOWER_PASSWORD"  # noqa: S105 - the variable's name
 DEFAULT_FLOWER_USER = "agentcore"
+DRAIN = "AGENTCORE_DRAIN_SECONDS"
+DRAIN_SECONDS = 30.0  # the setting's default
+STOP_SLACK_SECONDS = 20.0  # above the 15 of worker/shutdown.py, within which a worker ends
 
 
 def is_given(environ: Mapping[str, str], variable: str) -> bool:
     """Whether `variable` is set, itself or as a file that holds its value."""
     return bool(environ.get(variable) or environ.get(f"{variable}_FILE"))
+
+
+def stop_seconds(environ: Mapping[str, str]) -> float:
+    """Return how long the processes may take to stop: the worker lets executions finish."""
+    try:
+        drain = float(environ.get(DRAIN) or DRAIN_SECONDS)
+    except ValueError:
+        drain = DRAIN_SECONDS  # no worker has started with such a value
+    return drain + STOP_SLACK_SECONDS
 
 
 def base_environment(environ: Mapping[str, str], services: Services, state: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deploy.errors import ServiceStartError
-from deploy.local.handles import ProcessHandle, stop_all
+from deploy.local.handles import TERMINATE_SECONDS, ProcessHandle, stop_all
 from deploy.system import last_line
 
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
@@ -94,10 +94,10 @@ class Supervisor:
             "env": dict(spec.environment),
         }
 
-    def stop(self, names: Sequence[str]) -> list[str]:
-        """Stop processes together; returns the names of those that really ran."""
+    def stop(self, names: Sequence[str], *, timeout: float = TERMINATE_SECONDS) -> list[str]:
+        """Stop processes together, hard after `timeout` seconds; returns the names of what ran."""
         running = {name: handle for name in names if (handle := self.handle_of(name)) is not None}
-        stop_all(list(running.values()))
+        stop_all(list(running.values()), timeout=timeout)
         for name in names:
             self._record(name).unlink(missing_ok=True)
             child = self._children.pop(name, None)

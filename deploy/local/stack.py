@@ -126,8 +126,9 @@ class LocalStack:
     def down(self, say: Progress) -> None:
         """Stop everything that this stack started; the Docker engine stays up."""
         with self._locked(say):
-            say("stopping the processes (up to 15 s)")
-            self._supervisor.stop(list(COMMANDS))
+            timeout = env.stop_seconds(self._environ)
+            say(f"stopping the processes (up to {timeout:.0f} s while executions end)")
+            self._supervisor.stop(list(COMMANDS), timeout=timeout)
             removed = remove_containers(self.environment()["AGENTCORE_DEPLOYMENT"])
             if removed:
                 say(f"removed the containers of {removed} executions that were interrupted")

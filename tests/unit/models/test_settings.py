@@ -151,3 +151,15 @@ def test_a_pod_is_told_by_its_environment(env):
     assert not settings.in_cluster
     env.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert settings.in_cluster
+
+
+@pytest.mark.parametrize(("retention", "audit"), [(None, None), (1, None), (30, 30), (30, 365.5)])
+def test_audit_trails_are_kept_as_long_as_executions_or_longer(retention, audit):
+    settings = Settings(**URLS, retention_days=retention, audit_retention_days=audit)
+    assert (settings.retention_days, settings.audit_retention_days) == (retention, audit)
+
+
+@pytest.mark.parametrize(("retention", "audit"), [(None, 30), (30, 29.9), (1, 6), (0.5, None)])
+def test_a_retention_that_is_too_short_is_refused_by_name(retention, audit):
+    with pytest.raises(ValueError, match=r"retention_days|AGENTCORE_AUDIT_RETENTION_DAYS"):
+        Settings(**URLS, retention_days=retention, audit_retention_days=audit)

@@ -6,7 +6,7 @@ from models.errors import SettingsError
 from models.settings import Settings
 from tests.unit.worker.conftest import EXECUTION
 from worker import app as module
-from worker.app import CONTROL_QUEUE, QUEUE, RUN, SWEEP, VISIBILITY_SLACK, make_app
+from worker.app import AGE_OUT, CONTROL_QUEUE, QUEUE, RUN, SWEEP, VISIBILITY_SLACK, make_app
 
 
 def settings(broker="redis://x", **changes):
@@ -37,7 +37,15 @@ def test_a_message_is_acknowledged_after_its_work_and_taken_one_at_a_time():
 def test_short_work_has_its_own_queue():
     conf = make_app(settings()).conf
     assert {queue.name for queue in conf.task_queues} == {QUEUE, CONTROL_QUEUE}
-    assert conf.task_routes[RUN]["queue"] == conf.task_routes[SWEEP]["queue"] == CONTROL_QUEUE
+    for name in (RUN, SWEEP, AGE_OUT):
+        assert conf.task_routes[name]["queue"] == CONTROL_QUEUE
+
+
+def test_beat_sends_what_is_periodic_and_nothing_piles_up_while_nobody_listens():
+    schedule = make_app(settings()).conf.beat_schedule
+    assert {item["task"] for item in schedule.values()} == {SWEEP, AGE_OUT}
+    for item in schedule.values():
+        assert item["options"]["expires"] <= item["schedule"]
 
 
 def test_results_go_to_the_broker_unless_a_backend_is_set():

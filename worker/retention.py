@@ -1,0 +1,41 @@
+"""Ages out what has ended, in small batches; safe to run in several places at once.
+
+The application's role may delete nothing: two functions of the database (migration 0004) do, and
+hold floors of their own. An audit trail goes whole, and after its execution.
+"""
+
+import time
+
+from sqlalchemy import text
+
+from models.session import transaction
+from models.settings import Settings
+
+BATCH = 100  # executions, or trails, of one transaction; an execution may hold 32 MiB of artifacts
+RUN_SECONDS = 30  # after which the rest is left to the next run
+BATCH_TIMEOUT = "5min"  # deleting large artifacts may take longer than other statements
+
+
+def age_out(settings: Settings) -> dict[str, int]:
+    """Delete what is older than the settings keep; return the counts."""
+    give_up = time.monotonic() + RUN_SECONDS
+    counts = {"executions": 0, "audit_trails": 0}
+    if settings.retention_days is not None:
+        counts["executions"] = _batches("age_out_executions", settings.retention_days, give_up)
+    if settings.audit_retention_days is not None:
+        days = settings.audit_retention_days
+        counts["audit_trails"] = _batches("age_out_audit_trails", days, give_up)
+    return counts
+
+
+def _batches(function: str, days: float, give_up: float) -> int:
+    total = 0
+    while time.monotonic() < give_up:
+        with transaction() as session:
+            session.execute(text(f"SET LOCAL statement_timeout = '{BATCH_TIMEOUT}'"))
+            statement = text(f"SELECT {function}(:days, :batch)")
+            deleted = session.scalar(statement, {"days": days, "batch": BATCH}) or 0
+        total += deleted
+        if deleted < BATCH:
+            break
+    return total
