@@ -40,7 +40,7 @@ def test_the_standard_profile_has_it_off_and_a_request_turns_it_on(api: Api) -> 
     assert api.run(source)["status"] == "succeeded"
     on = api.run(source, restricted_python=True)
     assert verdict(on) == REFUSED
-    assert on["message"] == POLICY + "line 2: the attribute __class__ is not allowed"
+    assert on["message"] == POLICY + "line 2: the attribute __class__ is not allowed; use type(...)"
 
 
 def test_a_refusal_while_running_keeps_what_was_written_before(api: Api) -> None:

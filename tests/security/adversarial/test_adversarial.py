@@ -27,7 +27,7 @@ def test_program_is_contained(
 
 
 def test_every_program_is_in_the_table_once() -> None:
-    names = [case.name for case in CASES]
+    names = [case.name for case in CASES if not case.blocks_all]
     assert sorted([*names, HELPER.removesuffix(".py")]) == sorted(
         path.stem for path in PROGRAMS.glob("*.py")
     )

@@ -1,12 +1,24 @@
 """The Celery application as the settings make it."""
 
 import pytest
+from amqp.exceptions import AccessRefused, NotAllowed
+from structlog.testing import capture_logs
 
 from models.errors import SettingsError
 from models.settings import Settings
 from tests.unit.worker.conftest import EXECUTION
 from worker import app as module
-from worker.app import AGE_OUT, CONTROL_QUEUE, QUEUE, RUN, SWEEP, VISIBILITY_SLACK, make_app
+from worker.app import (
+    AGE_OUT,
+    BROKER_HEARTBEAT,
+    BROKER_TIMEOUT,
+    CONTROL_QUEUE,
+    QUEUE,
+    RUN,
+    SWEEP,
+    VISIBILITY_SLACK,
+    make_app,
+)
 
 
 def settings(broker="redis://x", **changes):
@@ -80,6 +92,42 @@ def test_a_broker_that_is_away_is_no_error(monkeypatch):
         raise ConnectionRefusedError
 
     monkeypatch.setattr(module.app, "send_task", away)
-    monkeypatch.setattr(module.app.control, "broadcast", away)
     assert module.send_execute(EXECUTION, 4) is False
-    module.send_cancel(EXECUTION)
+
+
+@pytest.mark.parametrize("error", [AccessRefused("who are you?"), NotAllowed("no such place")])
+def test_a_broker_that_refuses_us_is_no_error(monkeypatch, error):
+    def refuse(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(module.app, "send_task", refuse)
+    assert module.send_execute(EXECUTION, 4) is False
+
+
+@pytest.mark.timeout(30)  # Celery's own broadcast would try for ever
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
+def test_a_cancel_gives_up_on_a_broker_that_is_away(monkeypatch, broker):
+    app = make_app(settings(broker))
+    monkeypatch.setattr(module, "app", app)
+    with capture_logs() as logs:
+        module.send_cancel(EXECUTION)
+    assert [line["event"] for line in logs] == ["broker_unavailable"]
+
+
+def test_a_worker_outlives_a_channel_that_the_broker_closes():
+    assert make_app(settings("amqp://x")).conf.broker_channel_error_retry is True
+
+
+def test_rabbitmq_is_asked_for_no_queue_that_its_next_release_refuses():
+    conf = make_app(settings("amqp://x")).conf
+    # Of queues that do not last, only exclusive ones are left.
+    for kind in ("control", "event"):
+        assert conf[f"{kind}_queue_exclusive"] is True
+        assert conf[f"{kind}_queue_durable"] is False
+    assert all(queue.durable for queue in conf.task_queues)
+
+
+def test_a_connection_to_rabbitmq_is_watched_from_both_sides():
+    conf = make_app(settings("amqp://x")).conf
+    assert conf.broker_heartbeat == BROKER_HEARTBEAT
+    assert conf.broker_connection_timeout == BROKER_TIMEOUT
