@@ -169,11 +169,12 @@ def finish(claim: Claim, outcome: Outcome) -> bool:
             raise LeaseLostError
         if found.cancel_requested_at is not None and outcome.status is not Status.CANCELLED:
             # Whoever asked was told that it ends as cancelled; what the program left is kept.
+            so_far = outcome.message or "the program had ended by then"
             outcome = replace(
                 outcome,
                 status=Status.CANCELLED,
                 reason=Reason.CANCEL_REQUESTED,
-                message="cancelled on request; the program had ended by then",
+                message=f"cancelled on request; {so_far}",
             )
         # Before the status: the final audit event covers the artifacts.
         if outcome.artifacts:
@@ -246,7 +247,7 @@ def hand_back(
         row.failed_starts += counts
         if row.cancel_requested_at is not None:
             row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
-            row.message = "cancelled before the program started"
+            row.message = f"cancelled on request; {why[:MAX_WHY]}"
         elif row.failed_starts >= max_failed_starts:
             row.status, row.reason = Status.LOST, Reason.SANDBOX_UNAVAILABLE
             row.message = f"no sandbox could be started: {why[:MAX_WHY]}"

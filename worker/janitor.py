@@ -1,13 +1,15 @@
 """The periodic sweep over the database: what was lost is found and moved on.
 
-Safe to run in several places at once; one of them does the work, the others return.
+Safe to run in several places at once: what one of them has in hand the others pass over.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.execution import MAX_PRIORITY
@@ -58,6 +60,8 @@ def sweep(settings: Settings) -> dict[str, int]:
         if not session.scalar(select(func.pg_try_advisory_xact_lock(SWEEP_LOCK))):
             return {}
         beat(session, SWEEP_ID, host="", slots=0, running=0, engine_error=None)
+        # The database counts as seen once it lets the executions be read: a migration may not.
+        session.scalar(select(ExecutionRow.id).limit(1))
         expired = 0
         if _patience.saw_the_database(settings):
             expired = _expire_leases(session, settings)
@@ -100,9 +104,8 @@ def _send_unheard(settings: Settings) -> int:
     """Send what is due again; each waits longer until its next time. Stops at a deaf broker.
 
     It goes to the front: what has waited so long shall not wait for ever behind the more urgent
-    work of others.
+    work of others. Sent after the commit: no row is locked while a broker is waited for.
     """
-    sent = 0
     with transaction() as session:
         due = session.scalars(
             select(ExecutionRow)
@@ -116,13 +119,28 @@ def _send_unheard(settings: Settings) -> int:
             .with_for_update(skip_locked=True)
         ).all()
         for row in due:
-            if not send_execute(row.id, MAX_PRIORITY):
-                break
             doublings = min(row.send_count, MAX_RESEND_DOUBLINGS)
             wait = timedelta(seconds=settings.resend_seconds * 2**doublings)
             row.send_count, row.next_send_at = row.send_count + 1, func.now() + wait
-            sent += 1
-    return sent
+        ids = [row.id for row in due]
+    for sent, execution_id in enumerate(ids):
+        if not send_execute(execution_id, MAX_PRIORITY):
+            _due_again(ids[sent:])
+            return sent
+    return len(ids)
+
+
+def _due_again(ids: Sequence[UUID]) -> None:
+    """Mark what a deaf broker did not take as not sent: the next sweep tries again."""
+    with transaction() as session:
+        session.execute(
+            update(ExecutionRow)
+            .where(ExecutionRow.id.in_(ids), ExecutionRow.status == Status.QUEUED)
+            .values(
+                next_send_at=func.now(),
+                send_count=func.greatest(ExecutionRow.send_count - 1, 0),
+            )
+        )
 
 
 def _forget_workers(session: Session) -> None:

@@ -24,6 +24,9 @@ from worker import doorbell
 log = structlog.get_logger()
 
 LOCK = 0x41435453  # class of the advisory locks, "ACTS"
+# A turn takes milliseconds: who waits longer waits for a process that hangs, and one tenant's
+# trouble must not hold the connections and threads of all others.
+TURN_TIMEOUT = "2s"
 TENANTS = 500  # tenants looked after by one sweep
 
 # Written out, not built: with the words as parameters a prepared plan could not use the partial
@@ -47,7 +50,8 @@ WITH next AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE executions SET released = true, next_send_at = now() + make_interval(secs => :resend)
-FROM next WHERE executions.id = next.id RETURNING executions.id, executions.priority
+FROM next WHERE executions.id = next.id
+RETURNING executions.id, executions.priority, executions.created_at
 """)
 _WITH_ROOM = text("""
 SELECT id FROM tenants WHERE EXISTS (SELECT 1 FROM executions
@@ -102,7 +106,7 @@ def refill(tenant_id: UUID) -> int:
     except StoreUnavailableError as error:
         log.warning("share_not_refilled", tenant=str(tenant_id), error=str(error))
         return 0
-    for row in sorted(released, key=lambda row: -row.priority):
+    for row in sorted(released, key=lambda row: (-row.priority, row.created_at)):
         doorbell.ring(row.id, row.priority)
     return len(released)
 
@@ -116,6 +120,8 @@ def refill_all() -> int:
 
 
 def _take_turn(session: Session, tenant_id: UUID) -> None:
+    """Wait for this tenant's turn. Raises StoreUnavailableError, by way of `transaction`."""
+    session.execute(text(f"SET LOCAL lock_timeout = '{TURN_TIMEOUT}'"))
     # The start of a random UUID: two tenants of one number would only wait for each other.
     number = int.from_bytes(tenant_id.bytes[:4], signed=True)
     session.execute(select(func.pg_advisory_xact_lock(LOCK, number)))

@@ -1,7 +1,7 @@
 """Ends a worker in bounded time: no new work, time for what runs, then the rest is handed back.
 
 Celery's warm shutdown waits for its threads without a limit, and its cold one cannot end a thread.
-So SIGTERM, SIGINT and SIGQUIT start the warm one, and the limit is kept here, by a thread.
+So SIGTERM, SIGINT, SIGQUIT and SIGHUP start the warm one, and the limit is kept here, by a thread.
 """
 
 import os
@@ -17,7 +17,7 @@ from worker.execution import Executor
 
 log = structlog.get_logger()
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 HAND_BACK_SECONDS = 15  # to remove the last containers and record; a removal takes well under one
 
 
@@ -48,7 +48,11 @@ class Drain:
         # Where nothing runs any more the process ends by itself, and this thread with it.
         hurried, _, _ = select.select([self._told], [], [], self._seconds)
         log.warning("drain_over", running=len(self._executor.running), hurried=bool(hurried))
-        self._executor.hand_over()
+        try:
+            self._executor.hand_over()
+        except Exception:
+            # This thread is what bounds the end of the process.
+            log.exception("hand_over_failed")
         threading.Event().wait(HAND_BACK_SECONDS)
         left = len(self._executor.running)
         log.error("shutdown_forced", running=left, do="nothing: the sweep moves on what is left")

@@ -37,6 +37,7 @@ BEGIN
     cut := now() - p_days * interval '1 day';
     WITH old AS MATERIALIZED (
         SELECT id FROM executions WHERE finished_at < cut AND NOT reply_pending
+            AND status NOT IN ('queued', 'running')
         ORDER BY finished_at LIMIT p_limit FOR UPDATE SKIP LOCKED
     )
     DELETE FROM executions USING old WHERE executions.id = old.id;
@@ -106,6 +107,7 @@ GRANT EXECUTE ON FUNCTION age_out_audit_trails(double precision, integer) TO {ro
 
 def upgrade() -> None:
     """Count what is queued already as released: its message may have been sent."""
+    op.execute("SET LOCAL lock_timeout = '5s'")  # rather fail than queue everybody behind us
     op.add_column(
         "executions",
         sa.Column("released", sa.Boolean(), server_default=sa.text("true"), nullable=False),

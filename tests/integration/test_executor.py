@@ -264,3 +264,32 @@ def test_a_cancel_before_the_start_keeps_user_code_from_running(  # type: ignore
 
     Executor(FakeBackend(never, before=cancel), settings, "w").execute(execution_id)
     assert (row(execution_id)["status"], row(execution_id)["user_starts"]) == ("cancelled", 0)
+
+
+def test_what_a_deaf_broker_does_not_take_is_due_again_and_was_not_sent(  # type: ignore[no-untyped-def]
+    settings, new_execution, query, row, monkeypatch
+) -> None:
+    taken: list[uuid.UUID] = []
+
+    def send(execution_id: uuid.UUID, _priority: int) -> bool:
+        if len(taken) == 2:
+            return False
+        # Nothing is locked while a broker is waited for.
+        query("UPDATE executions SET labels = labels WHERE id = :id", id=execution_id)
+        taken.append(execution_id)
+        return True
+
+    monkeypatch.setattr(janitor, "send_execute", send)
+    waiting = [new_execution() for _ in range(4)]
+    for number, execution_id in enumerate(waiting):
+        query(
+            "UPDATE executions SET next_send_at = '2000-01-01'::timestamptz + :n * interval '1 s' "
+            "WHERE id = :id",
+            id=execution_id,
+            n=number,
+        )
+    assert janitor._send_unheard(settings) == 2
+    assert taken == waiting[:2]
+    assert [row(item)["send_count"] for item in waiting] == [1, 1, 0, 0]
+    for item in waiting:
+        query("UPDATE executions SET status = 'cancelled' WHERE id = :id", id=item)

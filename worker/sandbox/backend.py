@@ -26,7 +26,10 @@ class Backend(Protocol):
         """End a running sandbox of this process; return whether there was one."""
 
     def abandon(self, execution_id: UUID, attempt: int) -> None:
-        """End this attempt's sandbox because its lease was lost; its outcome is dropped."""
+        """End this attempt's sandbox because its lease was lost or its worker ends.
+
+        `run` raises AbandonedError, unless the program had ended by itself before.
+        """
 
     def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
         """Remove this deployment's containers that this process does not run and nobody holds.

@@ -14,6 +14,7 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from models.sandbox import Outcome, SandboxConfig
+from models.status import Status
 from worker import fault_points
 from worker.sandbox import container, isolation, judge
 from worker.sandbox.backend import BeforeUserCode
@@ -88,7 +89,8 @@ class DockerBackend:
         finally:
             with self._lock:
                 self._running.pop(spec.execution_id, None)
-        if sandbox.abandoned:
+        # What ended by itself is an outcome; whether it still counts, the fence decides.
+        if sandbox.abandoned and outcome.status is Status.CANCELLED:
             raise AbandonedError
         return outcome
 
