@@ -97,7 +97,7 @@ def _move_on(row: ExecutionRow, settings: Settings) -> None:
         row.failed_starts += 1  # whatever ends its workers is not tried for ever
     else:
         row.status, row.reason = Status.LOST, Reason.WORKER_LOST
-        row.message = f"its worker was lost; the program was started {row.user_starts} times"
+        row.message = f"its worker was lost; starts of the program: {row.user_starts}"
 
 
 def _send_unheard(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from models import audit
 from models.customise import loosened
 from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestRefusedError
 from models.execution import ExecutionRequest
-from models.permissions import Permissions, require_use
+from models.permissions import EVERYTHING, Permissions, require_use
 from models.resolve import Effective, ResolvedRequest, merge_agent, resolve, stored_agent
 from models.session import transaction
 from models.settings import load_settings
@@ -198,6 +198,19 @@ def _earlier(
         what = "id" if idempotency_key is None else "Idempotency-Key"
         raise ConflictError(f"this {what} was used before for a different request")
     return Submitted(id=found.id, is_new=False)
+
+
+def cancel_any(execution_id: UUID) -> None:
+    """Cancel whoever's execution this is: for those who write to the broker.
+
+    Raises what `cancel` raises.
+    """
+    with transaction() as session:
+        owner = select(ExecutionRow.tenant_id).where(ExecutionRow.id == execution_id)
+        tenant_id = session.scalar(owner)
+    if tenant_id is None:
+        raise NotFoundError(f"no execution {execution_id}")
+    cancel(execution_id, Caller(tenant_id=tenant_id, permissions=EVERYTHING))
 
 
 def cancel(execution_id: UUID, caller: Caller) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from celery import Celery
 
-from tests.harness import ROOT, Api, Stack
+from tests.harness import ROOT, Api, Stack, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +155,24 @@ def test_the_execute_message_carries_the_id_alone(stack: Stack, service: Celery)
     )  # fmt: skip
     # On the Redis transport 0 is the most urgent.
     assert done.stdout.split() == ["True", "0"]
+
+
+def test_revoking_a_task_cancels_its_execution(stack: Stack, service: Celery) -> None:
+    api = stack.client("celery-tenant")
+    running = _send(service, {"source": "print('begun')\nimport time\ntime.sleep(60)"})
+    wait_until(lambda: api.get(f"/v1/executions/{running.id}").status_code == 200, what="accepted")
+    api.wait_started(running.id)
+    running.revoke(terminate=True)
+    result = running.get(timeout=20)
+    assert (result["status"], result["reason"]) == ("cancelled", "cancel_requested")
+    # Nothing is blocked for those who come after.
+    assert _send(service, {"source": "pass"}).get(timeout=30)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("more", [{"request": {}}, {"bogus": 1}])
+def test_unknown_arguments_are_refused_in_words(service: Celery, more: dict[str, object]) -> None:
+    task = service.send_task(
+        "agentcore.run", args=[{"source": "pass"}], kwargs=more, queue="agentcore.control"
+    )
+    with pytest.raises(ValueError, match="nothing else"):
+        task.get(timeout=30)

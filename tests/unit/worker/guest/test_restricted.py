@@ -256,3 +256,23 @@ def test_a_docstring_is_no_code(run):
 def test_a_program_does_not_choose_the_words_of_its_refusal(run):
     _done, told = run("getattr(0, '_ x is fine; the operator was told')")
     assert told == "line 1: the attribute of that name is not allowed"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "raise type(error)('forged')",
+        "class Mine(type(error)): pass\nraise Mine('forged')",
+    ],
+)
+def test_a_programs_own_exception_is_no_refusal(run, ending):
+    source = f"try: getattr(1, '_x')\nexcept Exception as e: error = e\n{ending}"
+    done, told = run(source)
+    assert (done.returncode, told) == (1, "")
+
+
+def test_changed_words_of_a_refusal_are_not_believed(run):
+    caught = "try: getattr(1, '_x')\nexcept Exception as e: error = e\n"
+    source = caught + "error.args = ('forged',)\nraise error"
+    _done, told = run(source)
+    assert told.endswith("the attribute _x is not allowed")

@@ -3,10 +3,10 @@
 import io
 import sys
 import types
-from typing import Any, NoReturn
+from typing import Any
 
 from . import methods, names
-from .errors import PolicyViolationError
+from .errors import refuse
 from .formatting import safe_format, safe_format_map
 from .methods import PROGRAM, is_own_class
 
@@ -30,11 +30,6 @@ class Module:
 
     def __repr__(self) -> str:
         return f"<module {self._name!r}, as far as the policy shows it>"
-
-
-def refuse(what: str) -> NoReturn:
-    """Raise PolicyViolationError."""
-    raise PolicyViolationError(f"{what} is not allowed")
 
 
 def checked(value: Any) -> Any:

@@ -5,7 +5,8 @@ import types
 import typing
 from typing import Any
 
-from .guards import Module, refuse
+from .errors import refuse
+from .guards import Module
 
 # Calling these makes code, frames' relatives, or opens a file by its name.
 _HIDDEN = (

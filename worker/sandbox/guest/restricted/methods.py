@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from .errors import PolicyViolationError
+from .errors import refuse
 
 PROGRAM = "__main__"  # __module__ of the classes that the program defines
 # They hand on what they are asked for to the class that they stand for.
@@ -39,7 +39,7 @@ def read(obj: Any, name: str, function: types.FunctionType) -> Any:
     while issubclass(type(owner), _ALIASES):
         owner = owner.__origin__
     if issubclass(type(owner), property):
-        raise PolicyViolationError(f"the {name} of a property of the library is not allowed")
+        refuse(f"the {name} of a property of the library")
     if not issubclass(type(owner), type):
         return function
     for base in _MRO(owner):
@@ -54,7 +54,7 @@ def _on_instances_of(kind: type, name: str, function: types.FunctionType) -> Any
     def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not is_instance(self, kind):
             what = f"{kind.__name__}.{name} with a {type(self).__name__} object"
-            raise PolicyViolationError(f"{what} is not allowed")
+            refuse(what)
         return function(self, *args, **kwargs)
 
     method.__name__, method.__qualname__ = function.__name__, function.__qualname__

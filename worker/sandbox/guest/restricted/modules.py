@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import replacements
-from .guards import Module, refuse
+from .errors import refuse
+from .guards import Module
 
 _WITHHELD = {
     # Evaluates strings.

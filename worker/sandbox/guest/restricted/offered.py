@@ -8,7 +8,7 @@ from typing import Any
 from RestrictedPython.Guards import guarded_iter_unpack_sequence, guarded_unpack_sequence
 
 from . import guards
-from .guards import refuse
+from .errors import refuse
 from .kinds import Kind
 from .modules import Importer
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import names
-from .guards import getattr_, refuse, writable
+from .errors import refuse
+from .guards import getattr_, writable
 from .kinds import Kind
 from .methods import is_own_class
 

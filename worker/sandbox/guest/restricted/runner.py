@@ -12,7 +12,7 @@ from RestrictedPython import transformer
 
 from ..protocol import POLICY_FD, POLICY_REFUSED
 from . import guards, streams
-from .errors import PolicyViolationError
+from .errors import PolicyViolationError, said
 from .offered import program_builtins
 from .replacements import guard_copy, guard_enum
 from .transformer import Policy
@@ -85,8 +85,8 @@ def _run(code: types.CodeType, path: str, builtins: dict[str, Any]) -> None:
     module.__dict__["__builtins__"] = builtins
 
     def show(_kind: Any, error: BaseException, _traceback: Any) -> None:
-        if isinstance(error, PolicyViolationError):
-            _report(f"line {_line(error, path)}: {error}")
+        if (words := said(error)) is not None:
+            _report(f"line {_line(error, path)}: {words}")
         _show(error)
 
     sys.excepthook = show
