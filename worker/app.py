@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
@@ -25,6 +26,9 @@ CANCEL_COMMAND = "agentcore_cancel"
 RESULT_EXPIRES = 3600  # seconds that Celery keeps a reply; the database keeps the outcome
 VISIBILITY_SLACK = 600  # seconds a message may stay unacknowledged beyond the longest run
 BROKER_TIMEOUT = 3  # seconds; a submit must not hang on a broker that is away
+BROKER_HEARTBEAT = 20  # seconds, RabbitMQ only; either side is given up after two in silence
+# A broker that is away, or that refuses us: kombu passes on some of AMQP's errors as they are.
+BROKER_ERRORS = (OperationalError, OSError, AMQPError)
 AGE_OUT_SECONDS = 60  # between two runs of the retention
 
 
@@ -61,6 +65,11 @@ def make_app(settings: Settings) -> Celery:
         # When the broker goes, executions go on: they need it no more. Their messages come again
         # when it is back, and find nothing to claim.
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        # After a lost connection Celery takes fewer messages for a while, and raises the number
+        # again from the threads that run tasks. On RabbitMQ each raise waits for an answer on the
+        # connection that the main thread reads: the loser of that race waits for ever, and the
+        # worker with it.
+        worker_enable_prefetch_count_reduction=_is_redis(settings),
         # Survives malformed messages.
         worker_consumer="worker.consumer:Consumer",
         # Soft shutdown ends in a cold one, which cannot end a thread: see worker/shutdown.py.
@@ -74,6 +83,13 @@ def make_app(settings: Settings) -> Celery:
         # up after Celery's 100 tries would need somebody to start it again.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # RabbitMQ closes the channel of a run that outlasts its consumer_timeout (half an hour,
+        # if nobody changed it). Without this the worker would end; with it, it opens another, and
+        # the messages that come again find nothing to claim.
+        broker_channel_error_retry=True,
+        broker_connection_timeout=BROKER_TIMEOUT,
+        # A host that vanished says nothing: without this nobody would notice for minutes.
+        broker_heartbeat=BROKER_HEARTBEAT,
         broker_transport_options=_transport_options(settings),
         # Of replies: a broker that hangs must not hold a thread for ever.
         redis_socket_timeout=BROKER_TIMEOUT * 10,
@@ -98,7 +114,7 @@ def make_app(settings: Settings) -> Celery:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     if not _is_redis(settings):
-        return {}
+        return {}  # py-amqp gives up a connection that takes nothing for a second, by itself
     longest = settings.ceiling_execution_time_seconds + VISIBILITY_SLACK
     return {
         # A message that comes again while its execution runs is harmless, but wakes a worker for
@@ -134,7 +150,7 @@ def send_execute(execution_id: UUID, priority: int) -> bool:
             ignore_result=True,
             retry=False,
         )
-    except (OperationalError, OSError) as error:
+    except BROKER_ERRORS as error:
         log.warning("broker_unavailable", execution=str(execution_id), error=str(error))
         return False
     return True
@@ -142,7 +158,24 @@ def send_execute(execution_id: UUID, priority: int) -> bool:
 
 def send_cancel(execution_id: UUID) -> None:
     """Tell all workers at once; the heartbeat tells them anyway, later."""
+    # Celery's own broadcast waits for a broker that is away without an end, and whoever rings the
+    # doorbell with it; so the message is published here.
+    exchange = app.control.mailbox.exchange  # type: ignore[attr-defined]
+    message = {
+        "method": CANCEL_COMMAND,
+        "arguments": {"execution_id": str(execution_id)},
+        "destination": None,  # all workers
+    }
     try:
-        app.control.broadcast(CANCEL_COMMAND, arguments={"execution_id": str(execution_id)})
-    except (OperationalError, OSError) as error:
+        with app.producer_pool.acquire(block=True) as producer:
+            producer.publish(
+                message,
+                exchange=exchange.name,
+                declare=[exchange],
+                serializer="json",
+                # Once more at once: what fails may be a connection from before a restart.
+                retry=True,
+                retry_policy={"max_retries": 1, "interval_start": 0},
+            )
+    except BROKER_ERRORS as error:
         log.warning("broker_unavailable", execution=str(execution_id), error=str(error))

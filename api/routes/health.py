@@ -4,8 +4,8 @@ import threading
 import time
 from typing import Literal
 
+from amqp.exceptions import AMQPError
 from fastapi import APIRouter, Response
-from kombu.exceptions import OperationalError
 from pydantic import BaseModel
 from sqlalchemy import func, select
 
@@ -14,7 +14,7 @@ from models.errors import StoreUnavailableError
 from models.session import transaction
 from models.settings import load_settings
 from models.tables import SWEEP_ID, WorkerHeartbeat
-from worker.app import BROKER_TIMEOUT
+from worker.app import BROKER_ERRORS, BROKER_TIMEOUT
 from worker.app import app as celery
 
 router = APIRouter(tags=["health"])
@@ -134,6 +134,8 @@ def _broker() -> str:
     try:
         with celery.connection_for_write(connect_timeout=BROKER_TIMEOUT) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT)
-    except (OperationalError, OSError):
+    except AMQPError:
+        return "the broker refuses the user, its password or its virtual host"
+    except BROKER_ERRORS:
         return "the broker does not answer"
     return "ok"

@@ -114,6 +114,10 @@ def test_a_cancel_gives_up_on_a_broker_that_is_away(monkeypatch, broker):
     assert [line["event"] for line in logs] == ["broker_unavailable"]
 
 
+def test_no_thread_but_the_main_one_waits_on_a_connection_to_rabbitmq():
+    assert make_app(settings("amqp://x")).conf.worker_enable_prefetch_count_reduction is False
+
+
 def test_a_worker_outlives_a_channel_that_the_broker_closes():
     assert make_app(settings("amqp://x")).conf.broker_channel_error_retry is True
 
