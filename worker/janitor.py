@@ -24,7 +24,7 @@ from worker.claims import beat
 log = structlog.get_logger()
 
 BATCH = 500  # rows moved by one sweep
-MAX_RESEND_DOUBLINGS = 6  # the resend interval grows up to 64 times
+MAX_RESEND_DOUBLINGS = 3  # the resend interval grows up to 8 times; messages may be lost again
 FORGET_WORKERS_AFTER = timedelta(days=1)
 SWEEP_LOCK = 0x41435357  # advisory lock number, "ACSW"
 
