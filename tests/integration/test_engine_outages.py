@@ -134,8 +134,8 @@ def _cut(proxy: EngineProxy) -> None:
 
 def _restart(proxy: EngineProxy) -> None:
     proxy.refuse()
-    threading_free_pause = time.monotonic() + 2  # an engine is away for some seconds
-    wait_until(lambda: time.monotonic() > threading_free_pause, 5, "the engine's return")
+    back_at = time.monotonic() + 2  # seconds; no event tells how long an engine is away
+    wait_until(lambda: time.monotonic() > back_at, 5, "the engine's return")
     proxy.resume()
 
 
