@@ -11,7 +11,8 @@ for name in (
     "/proc/timer_list", "/proc/sched_debug", "/proc/vmallocinfo", "/proc/slabinfo", "/dev/sda",
     "/dev/vda", "/dev/nvme0n1", "/dev/fuse", "/dev/kvm", "/dev/net/tun", "/proc/kpagecount",
     "/sys/kernel/debug/tracing/trace", "/sys/firmware/dmi/tables/DMI", "/dev/cpu/0/msr",
-    "/sys/kernel/security/apparmor/profiles", "/etc/shadow", "/etc/gshadow", "/root/.profile",
+    "/sys/kernel/security/apparmor/profiles", "/etc/shadow", "/etc/gshadow",
+    "/proc/1/root/etc/shadow",
 ):  # fmt: skip
     attempt_read(name)
 attempt_call("syslog", 3, b"\0" * 64, 64, label="log")
