@@ -1,6 +1,7 @@
 """Stands between a worker and the container engine, and can hang or break as an engine can."""
 
 import contextlib
+import json
 import socket
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ KEPT = 1_048_576  # bytes of what the engine said last
 
 
 class EngineProxy:
-    """A Unix socket that leads to the engine; `stall`, `cut` and `refuse` are its faults."""
+    """A Unix socket to the engine; `stall`, `cut`, `refuse` and `fail_once` are its faults."""
 
     def __init__(self, path: Path) -> None:
         self.url = f"unix://{path}"
@@ -19,6 +20,7 @@ class EngineProxy:
         self._flows.set()
         self._refuses = False
         self._stall_at: bytes | None = None
+        self._fail_at: tuple[bytes, bytes] | None = None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._said = bytearray()
@@ -38,6 +40,13 @@ class EngineProxy:
     def stall_at(self, words: str) -> None:
         """Stall as soon as the worker calls what has these words in its first line."""
         self._stall_at = words.encode()
+
+    def fail_once(self, words: str, status: int, message: str) -> None:
+        """Answer the next call with these words in its first line by an error, and drop it."""
+        body = json.dumps({"message": message}).encode()
+        head = f"HTTP/1.1 {status} Error\r\nContent-Type: application/json\r\n"
+        reply = head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        self._fail_at = (words.encode(), reply)
 
     def is_stalled(self) -> bool:
         """Whether nothing passes now."""
@@ -97,10 +106,14 @@ class EngineProxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(PIECE):
-                wanted = None if target_is_worker else self._stall_at
-                if wanted is not None and wanted in data.split(b"\r\n")[0]:
+                call = b"" if target_is_worker else data.split(b"\r\n")[0]
+                if self._stall_at is not None and self._stall_at in call:
                     self._stall_at = None
                     self.stall()
+                if self._fail_at is not None and self._fail_at[0] in call:
+                    reply, self._fail_at = self._fail_at[1], None
+                    source.sendall(reply)
+                    continue
                 self._flows.wait()
                 target.sendall(data)
                 if target_is_worker:

@@ -151,3 +151,28 @@ def test_a_broken_connection_is_retried_where_allowed_and_else_told(
     retried = api.outcome(twice, timeout=40)
     assert (retried["status"], retried["attempt"]) == ("succeeded", 2)
     assert retried["stdout"]["text"] == _here(twice) + "done\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        # The engine's own words when a container ends just as it goes to kill it.
+        (500, "Could not kill running container, cannot remove - Container is not running"),
+        (409, "removal of container is already in progress"),
+    ],
+)
+def test_a_removal_that_meets_the_containers_own_end_is_repeated(
+    behind_proxy: Stack,
+    proxy: EngineProxy,
+    api: Api,
+    engine: docker.DockerClient,
+    status: int,
+    message: str,
+) -> None:
+    said = len(behind_proxy.log("run"))
+    proxy.fail_once("DELETE ", status, message)
+    assert api.run("print('done')")["status"] == "succeeded"
+    assert not containers(engine, behind_proxy)
+    told = behind_proxy.log("run")[said:]
+    assert "container_swept" not in told
+    assert "container_not_removed" not in told

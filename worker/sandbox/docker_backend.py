@@ -35,6 +35,7 @@ from worker.sandbox.errors import (
 log = structlog.get_logger()
 
 DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
+REMOVAL_PAUSES = (0.02, 0.1, 0.5)  # seconds after each removal that the engine refused
 ABANDONED = 70  # exit code of a supervisor whose input ended; see guest/supervisor.py
 
 
@@ -250,13 +251,22 @@ class DockerBackend:
         return state
 
     def _remove(self, api: APIClient, container_id: str) -> None:
-        try:
-            api.remove_container(container_id, v=True, force=True)
-        except NotFound:
-            return
-        except (APIError, requests.exceptions.RequestException) as error:
-            # The sweep removes it; the outcome must not be lost for it.
-            log.warning("container_not_removed", container=container_id[:12], error=str(error))
+        """Remove a container now; what fails is left to the sweep, as no outcome may be lost."""
+        failure: Exception | None = None
+        for pause in REMOVAL_PAUSES:
+            try:
+                api.remove_container(container_id, v=True, force=True)
+                return
+            except NotFound:
+                return
+            except APIError as error:
+                # It ended just as the engine went to kill it, or another removes it right now.
+                failure = error
+                time.sleep(pause)
+            except requests.exceptions.RequestException as error:
+                failure = error
+                break
+        log.warning("container_not_removed", container=container_id[:12], error=str(failure))
 
     def _client(self) -> APIClient:
         # Without a lock: nobody may queue up behind a call to an engine that does not answer.
