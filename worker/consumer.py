@@ -4,7 +4,9 @@ Celery's own ends the worker on a known task with a malformed body (and the brok
 again), and writes bodies that it refuses to the log: they may hold code and secrets.
 """
 
+import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,11 +16,30 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 log = structlog.get_logger()
 
 MAX_SHOWN = 100  # characters of a name that a stranger chose
+RETRY_FIRST, RETRY_STEP, RETRY_MOST = 1.0, 1.0, 8.0  # seconds between tries to reach the broker
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+
+def _spread(seconds: float) -> float:
+    """Return a time between half and one and a half of `seconds`."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 
 
 class Consumer(CeleryConsumer):
     """Refuses what it cannot take, tells the sender where it can, and goes on."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Wait for a broker that is away, each worker in a rhythm of its own.
+
+        kombu waits 2 s, 4 s, 6 s … up to 30 s: a fleet would come back in one moment, and late.
+        """
+        conn.ensure_connection = partial(
+            conn.ensure_connection,
+            interval_start=_spread(RETRY_FIRST),
+            interval_step=_spread(RETRY_STEP),
+            interval_max=_spread(RETRY_MOST),
+        )
+        return super().ensure_connected(conn)
 
     def create_task_handler(self, *arguments: Any, **more: Any) -> Callable[[Any], Any]:
         """Return Celery's handler of messages, made to refuse where it would fail."""
