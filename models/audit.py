@@ -18,7 +18,8 @@ from models.tables import AuditEventRow
 GENESIS = bytes(32)  # previous hash of the first event
 
 # Beside `submitted` and `status_changed`, which only the database itself can write.
-START_FAILED = "start_failed"
+START_FAILED = "start_failed"  # no user code ran in this attempt
+HANDED_BACK = "handed_back"  # by a worker that ends, or whose engine failed while the program ran
 ISOLATION_WEAKER = "isolation_weaker"  # than the profile asks: the layers this host lacks
 USER_CODE_STARTED = "user_code_started"
 CANCEL_REQUESTED = "cancel_requested"

@@ -4,22 +4,19 @@ Each is one transaction on the database's clock. All but the claim are fenced: t
 nothing unless the row still carries the attempt that this worker claimed.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, Update, func, select, update
 from sqlalchemy.orm import Session
 
 from models import audit
-from models.sandbox import Outcome
 from models.session import transaction
 from models.status import Reason, Status
-from models.tables import Artifact, ExecutionRow, WorkerHeartbeat
+from models.tables import ExecutionRow
 from worker import fault_points, shares
 
 MAX_WHY = 500  # characters of a reason that are recorded
@@ -100,7 +97,7 @@ def start_user_code(claim: Claim, isolation: dict[str, Any]) -> None:
     """
     with transaction() as session:
         row = session.execute(
-            _fenced(claim)
+            fenced(claim)
             .values(user_starts=ExecutionRow.user_starts + 1, started_at=func.now())
             .returning(ExecutionRow.cancel_requested_at)
         ).first()
@@ -120,7 +117,7 @@ def refuse_isolation(claim: Claim, isolation: dict[str, Any]) -> None:
     Raises LeaseLostError.
     """
     with transaction() as session:
-        if session.scalar(select(ExecutionRow.id).where(*_fence(claim)).with_for_update()) is None:
+        if session.scalar(select(ExecutionRow.id).where(*fence(claim)).with_for_update()) is None:
             raise LeaseLostError
         _tell_weaker(session, claim, isolation)
 
@@ -156,68 +153,6 @@ def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Se
     ]
 
 
-def finish(claim: Claim, outcome: Outcome) -> bool:
-    """Record the outcome and its artifacts; return whether Celery waits for a reply.
-
-    The tenant's next execution is let in. Raises LeaseLostError.
-    """
-    truncated = [name for name in ("stdout", "stderr") if getattr(outcome, name).truncated]
-    with transaction() as session:
-        held = select(ExecutionRow.cancel_requested_at).where(*_fence(claim)).with_for_update()
-        found = session.execute(held).first()
-        if found is None:
-            raise LeaseLostError
-        if found.cancel_requested_at is not None and outcome.status is not Status.CANCELLED:
-            # Whoever asked was told that it ends as cancelled; what the program left is kept.
-            so_far = outcome.message or "the program had ended by then"
-            outcome = replace(
-                outcome,
-                status=Status.CANCELLED,
-                reason=Reason.CANCEL_REQUESTED,
-                message=f"cancelled on request; {so_far}",
-            )
-        # Before the status: the final audit event covers the artifacts.
-        if outcome.artifacts:
-            session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
-        row = session.execute(
-            _fenced(claim)
-            .values(
-                status=outcome.status,
-                reason=outcome.reason,
-                message=outcome.message,
-                exit_code=outcome.exit_code,
-                signal=outcome.signal,
-                stdout=outcome.stdout.kept,
-                stdout_bytes=outcome.stdout.total_bytes,
-                stderr=outcome.stderr.kept,
-                stderr_bytes=outcome.stderr.total_bytes,
-                output_truncated=truncated,
-                result=outcome.result,
-                warnings=list(outcome.warnings),
-                usage=outcome.usage,
-                isolation=outcome.isolation,
-            )
-            .returning(ExecutionRow.reply_pending, ExecutionRow.tenant_id)
-        ).one()
-        fault_points.reach("inside_outcome")
-    fault_points.reach("after_outcome")
-    shares.refill(row.tenant_id)
-    return bool(row.reply_pending)
-
-
-def _artifact_rows(execution_id: UUID, outcome: Outcome) -> list[dict[str, Any]]:
-    return [
-        {
-            "execution_id": execution_id,
-            "path": artifact.path,
-            "size": len(artifact.content),
-            "sha256": hashlib.sha256(artifact.content).hexdigest(),
-            "content": artifact.content,
-        }
-        for artifact in outcome.artifacts
-    ]
-
-
 def decline(execution_id: UUID, seconds: float) -> None:
     """Leave a queued execution to others; its message is sent again after `seconds`."""
     with transaction() as session:
@@ -229,21 +164,28 @@ def decline(execution_id: UUID, seconds: float) -> None:
 
 
 def hand_back(
-    claim: Claim, why: str, *, counts: bool, max_failed_starts: int, at_once: bool = False
+    claim: Claim,
+    kind: str,
+    why: str,
+    *,
+    counts: bool,
+    max_failed_starts: int,
+    at_once: bool = False,
 ) -> Status:
     """Queue the execution again after we failed to run it, with a wait that grows.
 
-    `at_once` goes without the wait: for a worker that ends while nothing is wrong.
+    `kind` is the audit event that tells of it. `at_once` goes without the wait: for a worker that
+    ends while nothing is wrong.
 
     `counts` says whether the failure brings it nearer to being given up; an engine that is away
     does not. A cancel that came meanwhile ends it. Returns the new status. Raises LeaseLostError.
     """
     with transaction() as session:
-        row = session.scalar(select(ExecutionRow).where(*_fence(claim)).with_for_update())
+        row = session.scalar(select(ExecutionRow).where(*fence(claim)).with_for_update())
         if row is None:
             raise LeaseLostError
         facts = {"attempt": claim.attempt, "why": why[:MAX_WHY]}
-        audit.append(session, claim.execution_id, audit.START_FAILED, facts)
+        audit.append(session, claim.execution_id, kind, facts)
         row.failed_starts += counts
         if row.cancel_requested_at is not None:
             row.status, row.reason = Status.CANCELLED, Reason.CANCEL_REQUESTED
@@ -276,25 +218,8 @@ def is_held(execution_id: UUID, attempt: int) -> bool:
         )
 
 
-def report_worker(
-    worker_id: str, *, host: str, slots: int, running: int, engine_error: str | None
-) -> None:
-    """Record that this worker lives and whether it can start sandboxes."""
-    with transaction() as session:
-        beat(session, worker_id, host=host, slots=slots, running=running, engine_error=engine_error)
-
-
-def beat(session: Session, worker_id: str, **values: Any) -> None:
-    """Write a heartbeat row in the session's transaction."""
-    statement = upsert(WorkerHeartbeat).values(worker_id=worker_id, **values)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["worker_id"], set_={**values, "heartbeat_at": func.now()}
-        )
-    )
-
-
-def _fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+def fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions under which the claimed row is still this attempt's."""
     return (
         ExecutionRow.id == claim.execution_id,
         ExecutionRow.attempt == claim.attempt,
@@ -302,8 +227,9 @@ def _fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _fenced(claim: Claim) -> Update:
-    return update(ExecutionRow).where(*_fence(claim))
+def fenced(claim: Claim) -> Update:
+    """Return an update of the claimed row that changes nothing once the claim is lost."""
+    return update(ExecutionRow).where(*fence(claim))
 
 
 def _from_now(seconds: float) -> Any:

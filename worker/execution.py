@@ -3,17 +3,19 @@
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from models.audit import HANDED_BACK, START_FAILED
 from models.errors import RequestRefusedError, StoreUnavailableError
 from models.resolve import resolve, stored_request
 from models.sandbox import Outcome, SandboxConfig, build_spec
 from models.settings import Settings
 from models.status import Reason, Status
-from worker import claims, fault_points, replies
+from worker import claims, fault_points, outcomes, replies
 from worker.claims import CancelledError, Claim, LeaseLostError
 from worker.sandbox.backend import Backend
 from worker.sandbox.errors import (
@@ -96,9 +98,11 @@ class Executor:
             if not self._handing_over:
                 raise LeaseLostError from error
             if self._is_repeatable(claim, user_code):
-                self._hand_back(claim, "its worker was shut down", counts=False, at_once=True)
+                why = "its worker was shut down"
+                self._hand_back(claim, HANDED_BACK, why, counts=False, at_once=True)
                 return
-            outcome = _lost(Reason.WORKER_LOST, "its worker was shut down while the program ran")
+            message = "its worker was shut down while the program ran"
+            outcome = _lost(error.so_far, Reason.WORKER_LOST, message)
         except (LeaseLostError, StoreUnavailableError):
             raise
         except Exception as error:
@@ -112,12 +116,14 @@ class Executor:
             )
             away = isinstance(error, EngineUnavailableError)
             if self._is_repeatable(claim, user_code):
-                self._hand_back(claim, str(error), counts=not away)
+                kind = HANDED_BACK if user_code.is_set() else START_FAILED
+                self._hand_back(claim, kind, str(error), counts=not away)
                 return
-            what = "container engine" if away else "sandbox"
-            outcome = _lost(
-                Reason.SANDBOX_ERROR, f"the {what} failed after the program had started"
+            message = (
+                f"the {'container engine' if away else 'sandbox'} failed while the program ran"
             )
+            so_far = error.so_far if isinstance(error, SandboxError) else None
+            outcome = _lost(so_far, Reason.SANDBOX_ERROR, message)
         self._record(claim, outcome)
 
     def _outcome(self, claim: Claim, user_code: threading.Event) -> Outcome:
@@ -162,10 +168,12 @@ class Executor:
     def _is_repeatable(self, claim: Claim, user_code: threading.Event) -> bool:
         return not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts
 
-    def _hand_back(self, claim: Claim, why: str, *, counts: bool, at_once: bool = False) -> None:
+    def _hand_back(
+        self, claim: Claim, kind: str, why: str, *, counts: bool, at_once: bool = False
+    ) -> None:
         most = self.settings.max_failed_starts
         status = claims.hand_back(
-            claim, why, counts=counts, max_failed_starts=most, at_once=at_once
+            claim, kind, why, counts=counts, max_failed_starts=most, at_once=at_once
         )
         log.warning("handed_back", status=status)
 
@@ -176,7 +184,7 @@ class Executor:
         while True:
             try:
                 fault_points.reach("before_outcome")
-                reply = claims.finish(claim, outcome)
+                reply = outcomes.record(claim, outcome)
                 break
             except StoreUnavailableError:
                 if time.monotonic() > give_up:
@@ -190,5 +198,7 @@ class Executor:
             replies.send(claim.execution_id)
 
 
-def _lost(reason: Reason, message: str) -> Outcome:
-    return Outcome(status=Status.LOST, reason=reason, message=message)
+def _lost(so_far: Outcome | None, reason: Reason, message: str) -> Outcome:
+    """Return the outcome of what did not end by itself; its output so far is kept."""
+    left = so_far or Outcome(status=Status.LOST)
+    return replace(left, status=Status.LOST, reason=reason, message=message)

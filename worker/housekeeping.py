@@ -1,5 +1,6 @@
 """What a worker does beside its executions: heartbeat, leases, its host's containers."""
 
+import random
 import socket
 import threading
 import time
@@ -8,17 +9,16 @@ from contextlib import suppress
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete
 
 from models.errors import StoreUnavailableError
-from models.session import transaction
-from models.tables import WorkerHeartbeat
-from worker import claims
+from worker import claims, heartbeats
 from worker.claims import Claim
 from worker.execution import Executor
 from worker.sandbox.errors import EngineUnavailableError
 
 log = structlog.get_logger()
+
+JITTER = 0.1  # of the time between two rounds, either way
 
 
 class Housekeeping:
@@ -48,7 +48,7 @@ class Housekeeping:
         for thread in self._threads:
             thread.join(timeout=5)
         with suppress(StoreUnavailableError):
-            self._forget()
+            heartbeats.forget_worker(self._executor.worker_id)
 
     def beat(self) -> None:
         """Renew the leases; end what was cancelled or lost; report this worker."""
@@ -68,21 +68,15 @@ class Housekeeping:
             elif lease.cancel_requested:
                 backend.cancel(execution_id)
         if self._executor.draining:
-            self._forget()
+            heartbeats.forget_worker(self._executor.worker_id)
             return
-        claims.report_worker(
+        heartbeats.report_worker(
             self._executor.worker_id,
             host=socket.gethostname(),
             slots=self._settings.worker_slots,
             running=len(running),
             engine_error=self._executor.engine_error,
         )
-
-    def _forget(self) -> None:
-        """Take this worker off the list of those that start sandboxes."""
-        with transaction() as session:
-            own = WorkerHeartbeat.worker_id == self._executor.worker_id
-            session.execute(delete(WorkerHeartbeat).where(own))
 
     def _fence_ourselves(self, running: dict[UUID, Claim]) -> None:
         """End what another worker may start again while we cannot see the database.
@@ -120,5 +114,7 @@ class Housekeeping:
             except Exception:
                 # These threads keep leases alive: they must outlive any single failure.
                 log.exception("housekeeping_failed", work=work.__name__)
-            if self._stop.wait(seconds):
+            # Not all workers of a fleet at the same moment.
+            jitter = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
+            if self._stop.wait(seconds * jitter):
                 return

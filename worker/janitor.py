@@ -19,7 +19,7 @@ from models.status import Reason, Status
 from models.tables import SWEEP_ID, ExecutionRow, WorkerHeartbeat
 from worker import replies, shares
 from worker.app import send_execute
-from worker.claims import beat
+from worker.heartbeats import beat
 
 log = structlog.get_logger()
 

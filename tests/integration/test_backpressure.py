@@ -272,11 +272,17 @@ def test_a_held_execution_cannot_be_claimed(stack: Stack, caller: Caller, rung: 
     first = claims.claim(ids[0], "w", 60)
     assert first is not None
     assert shares.refill(caller.tenant_id) == 0
-    assert claims.hand_back(first, "x", counts=True, max_failed_starts=9) is Status.QUEUED
+    assert (
+        claims.hand_back(first, "start_failed", "x", counts=True, max_failed_starts=9)
+        is Status.QUEUED
+    )
     assert rung == ids[:3]
     first = claims.claim(ids[0], "w", 60)
     assert first is not None
-    assert claims.hand_back(first, "x", counts=True, max_failed_starts=2) is Status.LOST
+    assert (
+        claims.hand_back(first, "start_failed", "x", counts=True, max_failed_starts=2)
+        is Status.LOST
+    )
     assert rung == ids
 
 

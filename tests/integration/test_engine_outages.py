@@ -148,9 +148,12 @@ def test_a_broken_connection_is_retried_where_allowed_and_else_told(
     lost = api.outcome(once, timeout=20)
     assert (lost["status"], lost["reason"]) == ("lost", "sandbox_error")
     assert "engine" in lost["message"]
+    assert lost["stdout"]["text"] == _here(once)
+    assert lost["isolation"]["inside"]
     retried = api.outcome(twice, timeout=40)
     assert (retried["status"], retried["attempt"]) == ("succeeded", 2)
     assert retried["stdout"]["text"] == _here(twice) + "done\n"
+    assert "handed_back" in [item["kind"] for item in api.events(twice)["items"]]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class DockerBackend:
                 self._running.pop(spec.execution_id, None)
         # What ended by itself is an outcome; whether it still counts, the fence decides.
         if sandbox.abandoned and outcome.status is Status.CANCELLED:
-            raise AbandonedError
+            raise AbandonedError(so_far=outcome)
         return outcome
 
     def cancel(self, execution_id: UUID) -> bool:
@@ -229,12 +229,12 @@ class DockerBackend:
         except ProtocolError as error:
             log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
-        unexplained = collector.exit is None and ended_by_us is None and connection.ended
-        state = self._final_state(api, container_id) if unexplained else {}
-        engine_saw_oom = bool(state.get("OOMKilled"))
-        return judge.judge(
-            collector, ended_by_us=ended_by_us, engine_saw_oom=engine_saw_oom, isolation=in_force
-        )
+        outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation=in_force)
+        if collector.exit is None and ended_by_us is None and connection.ended:
+            with _engine_errors(so_far=outcome):
+                state = self._final_state(api, container_id)
+            return judge.vanished(outcome, engine_saw_oom=bool(state.get("OOMKilled")))
+        return outcome
 
     def _final_state(self, api: APIClient, container_id: str) -> dict[str, Any]:
         """Return the state of a sandbox whose stream ended without a report.
@@ -288,8 +288,11 @@ def _start_error(spec: SandboxConfig, said: str) -> SandboxStartError:
 
 
 @contextmanager
-def _engine_errors() -> Iterator[None]:
+def _engine_errors(so_far: Outcome | None = None) -> Iterator[None]:
     try:
         yield
+    except EngineUnavailableError as error:
+        error.so_far = error.so_far or so_far
+        raise
     except (requests.exceptions.RequestException, DockerException) as error:
-        raise EngineUnavailableError(f"the container engine failed: {error}") from error
+        raise EngineUnavailableError(f"the container engine failed: {error}", so_far) from error

@@ -15,9 +15,15 @@ SandboxError
 from collections.abc import Iterable
 from typing import Any
 
+from models.sandbox import Outcome
+
 
 class SandboxError(Exception):
-    """Base of the sandbox's errors."""
+    """Base of the sandbox's errors; `so_far` is what a program that had started left by then."""
+
+    def __init__(self, message: str = "", so_far: Outcome | None = None) -> None:
+        super().__init__(message)
+        self.so_far = so_far
 
 
 class EngineUnavailableError(SandboxError):

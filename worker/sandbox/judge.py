@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 from typing import Any
 
 from models.sandbox import ArtifactContent, Outcome
@@ -24,7 +25,6 @@ def judge(
     collector: Collector,
     *,
     ended_by_us: str | None,
-    engine_saw_oom: bool,
     isolation: dict[str, Any],
 ) -> Outcome:
     """Return the outcome. `ended_by_us` is why we ended the program, if we did."""
@@ -32,7 +32,7 @@ def judge(
     # A program that ended before our signal reached it ended by itself, as its report says.
     ended_by_us = ended_by_us if report is None else report.killed
     artifacts = collector.artifacts
-    status, reason, message = _verdict(report, ended_by_us, engine_saw_oom)
+    status, reason, message = _verdict(report, ended_by_us)
     result = None
     if status is Status.SUCCEEDED or reason is Reason.EXIT_NONZERO:
         result, problem = _result(artifacts)
@@ -54,8 +54,16 @@ def judge(
     )
 
 
+def vanished(outcome: Outcome, *, engine_saw_oom: bool) -> Outcome:
+    """Return the outcome of a sandbox that ended without a report, as the engine explains it."""
+    if not engine_saw_oom:
+        return outcome
+    message = "over the memory limit; the sandbox was ended"
+    return replace(outcome, reason=Reason.OOM_KILLED, message=message)
+
+
 def _verdict(
-    report: ExitReport | None, ended_by_us: str | None, engine_saw_oom: bool
+    report: ExitReport | None, ended_by_us: str | None
 ) -> tuple[Status, Reason | None, str | None]:
     ours = {
         CANCEL: (Status.CANCELLED, Reason.CANCEL_REQUESTED, "cancelled on request"),
@@ -65,7 +73,7 @@ def _verdict(
     if ended_by_us in ours:
         return ours[ended_by_us]
     if report is None:
-        return _vanished(engine_saw_oom)
+        return Status.FAILED, Reason.SANDBOX_ERROR, "the sandbox ended without a report"
     if report.setup_error is not None:
         message = f"the sandbox could not be set up: {report.setup_error}"
         return Status.FAILED, Reason.SANDBOX_ERROR, message
@@ -77,12 +85,6 @@ def _verdict(
         message = f"{POLICY_REFUSED}: {report.policy_violation}"
         return Status.REJECTED, Reason.POLICY_VIOLATION, message
     return _exit(report)
-
-
-def _vanished(engine_saw_oom: bool) -> tuple[Status, Reason, str]:
-    if engine_saw_oom:
-        return Status.FAILED, Reason.OOM_KILLED, "over the memory limit; the sandbox was ended"
-    return Status.FAILED, Reason.SANDBOX_ERROR, "the sandbox ended without a report"
 
 
 def _exit(report: ExitReport) -> tuple[Status, Reason | None, str | None]:

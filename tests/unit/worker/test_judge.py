@@ -29,7 +29,9 @@ def run(make_spec):
             collector.take(protocol.CONTENT, result)
         if report is not None:
             collector.take(protocol.EXIT, json.dumps(report).encode())
-        return judge.judge(collector, ended_by_us=ended_by_us, engine_saw_oom=oom, isolation={})
+        outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation={})
+        unexplained = report is None and ended_by_us is None
+        return judge.vanished(outcome, engine_saw_oom=oom) if unexplained else outcome
 
     return outcome
 

@@ -1,0 +1,34 @@
+"""The list of those that live: one row a worker, and one of the sweep."""
+
+from typing import Any
+
+from sqlalchemy import delete, func
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from models.session import transaction
+from models.tables import WorkerHeartbeat
+
+
+def report_worker(
+    worker_id: str, *, host: str, slots: int, running: int, engine_error: str | None
+) -> None:
+    """Record that this worker lives and whether it can start sandboxes."""
+    with transaction() as session:
+        beat(session, worker_id, host=host, slots=slots, running=running, engine_error=engine_error)
+
+
+def beat(session: Session, worker_id: str, **values: Any) -> None:
+    """Write a heartbeat row in the session's transaction."""
+    statement = upsert(WorkerHeartbeat).values(worker_id=worker_id, **values)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["worker_id"], set_={**values, "heartbeat_at": func.now()}
+        )
+    )
+
+
+def forget_worker(worker_id: str) -> None:
+    """Take a worker off the list of those that start sandboxes."""
+    with transaction() as session:
+        session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.worker_id == worker_id))
