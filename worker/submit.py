@@ -19,7 +19,7 @@ from models.resolve import Effective, ResolvedRequest, merge_agent, resolve, sto
 from models.session import transaction
 from models.settings import load_settings
 from models.status import Reason, Status
-from models.tables import Agent, ExecutionRow
+from models.tables import Agent, AuditEventRow, ExecutionRow
 from worker import doorbell, shares
 
 
@@ -76,10 +76,13 @@ def submit(
     settings = load_settings()
     request_hash = _hash(request)
     with transaction() as session:
+        was_used = execution_id is not None and _has_trail(session, execution_id)
         # First: what was accepted is answered again, whatever has changed since.
         earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
         if earlier is not None:
             return earlier
+        if was_used:  # by another tenant, or by what retention has deleted: trails never mix
+            raise ConflictError("this id was used before")
         agent = _find_agent(session, request, caller)
         merged = merge_agent(request, stored_agent(agent.config) if agent else None)
         effective = resolve(merged, settings)
@@ -110,6 +113,10 @@ def submit(
     if not load.is_full:
         doorbell.ring(new_id, request.priority)
     return Submitted(id=new_id, is_new=True)
+
+
+def _has_trail(session: Session, execution_id: UUID) -> bool:
+    return session.get(AuditEventRow, (execution_id, 1)) is not None
 
 
 def _hash(request: ExecutionRequest) -> bytes:

@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from celery import Celery
 
@@ -176,3 +177,19 @@ def test_unknown_arguments_are_refused_in_words(service: Celery, more: dict[str,
     )
     with pytest.raises(ValueError, match="nothing else"):
         task.get(timeout=30)
+
+
+def test_an_id_whose_execution_was_aged_out_is_refused(stack: Stack, service: Celery) -> None:
+    task = _send(service, {"source": "print(1)"})
+    task.get(timeout=30)
+    with psycopg.connect(stack.owner_url) as owner:  # what retention leaves: the trail alone
+        owner.execute("ALTER TABLE executions DISABLE TRIGGER USER")
+        owner.execute("DELETE FROM executions WHERE id = %s", [task.id])
+        owner.execute("ALTER TABLE executions ENABLE TRIGGER USER")
+    with pytest.raises(ValueError, match="used before"):
+        _send(service, {"source": "print(1)"}, task_id=_forgotten(service, task.id)).get(timeout=30)
+
+
+def _forgotten(service: Celery, task_id: str) -> str:
+    service.AsyncResult(task_id).forget()
+    return task_id
