@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
 from celery import signals
 
 from models.errors import SettingsError
@@ -100,19 +101,27 @@ def _check_profile_directory(directory: Path | None) -> None:
 
 
 def _run() -> None:
-    _check_profile_directory(load_settings().profile_directory)
+    settings = load_settings()
+    _check_profile_directory(settings.profile_directory)
+    if settings.worker_slots > settings.tenant_max_running:
+        structlog.get_logger().warning(
+            "one_tenant_cannot_fill_this_worker",
+            worker_slots=settings.worker_slots,
+            tenant_max_running=settings.tenant_max_running,
+            do="raise AGENTCORE_TENANT_MAX_RUNNING where there are few tenants",
+        )
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
     from worker.shutdown import Drain
     from worker.tasks import executor
 
     housekeeping = Housekeeping(executor())
-    drain = Drain(executor(), load_settings().drain_seconds)
+    drain = Drain(executor(), settings.drain_seconds)
     # First the signals: work is taken from here on.
     signals.worker_ready.connect(lambda **_: drain.start(), weak=False)
     signals.worker_ready.connect(lambda **_: housekeeping.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: housekeeping.stop(), weak=False)
-    _celery_worker("worker", QUEUE, load_settings().worker_slots, "--task-events")
+    _celery_worker("worker", QUEUE, settings.worker_slots, "--task-events")
 
 
 def _control() -> None:
