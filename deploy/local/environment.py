@@ -23,6 +23,7 @@ FLOWER_PASSWORD = "AGENTCORE_FLOWER_PASSWORD"  # noqa: S105 - the variable's nam
 DEFAULT_FLOWER_USER = "agentcore"
 DRAIN = "AGENTCORE_DRAIN_SECONDS"
 DRAIN_SECONDS = 30.0  # the setting's default
+LONGEST_DRAIN_SECONDS = 3600.0  # the most that the setting takes
 STOP_SLACK_SECONDS = 20.0  # above the 15 of worker/shutdown.py, within which a worker ends
 
 
@@ -31,13 +32,22 @@ def is_given(environ: Mapping[str, str], variable: str) -> bool:
     return bool(environ.get(variable) or environ.get(f"{variable}_FILE"))
 
 
-def stop_seconds(environ: Mapping[str, str]) -> float:
-    """Return how long the processes may take to stop: the worker lets executions finish."""
+def stop_seconds(environ: Mapping[str, str], *, folder: Path) -> float:
+    """Return how long processes with this environment may take to stop, in seconds.
+
+    The worker is the slowest: it lets executions finish. `folder` is the one the processes run
+    in, where the relative name of a file starts. A value that no worker starts with counts as none.
+    """
+    text, file = environ.get(DRAIN), environ.get(f"{DRAIN}_FILE")
     try:
-        drain = float(environ.get(DRAIN) or DRAIN_SECONDS)
-    except ValueError:
-        drain = DRAIN_SECONDS  # no worker has started with such a value
-    return drain + STOP_SLACK_SECONDS
+        if not text and file:
+            text = (folder / file).read_text(encoding="utf-8")
+        drain = float(text or DRAIN_SECONDS)
+    except (OSError, ValueError):
+        drain = DRAIN_SECONDS
+    # Asked this way round, `nan` counts as none too.
+    known = drain if 0 <= drain <= LONGEST_DRAIN_SECONDS else DRAIN_SECONDS
+    return known + STOP_SLACK_SECONDS
 
 
 def base_environment(environ: Mapping[str, str], services: Services, state: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import select
 import signal
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -23,11 +23,16 @@ KILL_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessHandle:
-    """One process of this boot. `started` is in clock ticks since boot, as the kernel counts."""
+    """One process of this boot. `started` is in clock ticks since boot, as the kernel counts.
+
+    `stop_seconds` is how long it may take to end, by the environment that it was started with;
+    None where nobody has said it. It is no part of who the process is.
+    """
 
     pid: int
     started: int
     boot: str
+    stop_seconds: float | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, pid: int) -> ProcessHandle | None:

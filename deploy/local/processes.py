@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,11 +17,15 @@ LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSpec:
-    """One process to run. Secrets belong into `environment`: everybody can read `argv`."""
+    """One process to run. Secrets belong into `environment`: everybody can read `argv`.
+
+    `stop_seconds` is how long it may take to end once it is told to.
+    """
 
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str]
+    stop_seconds: float = TERMINATE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ class Supervisor:
         handle = ProcessHandle.of(child.pid)
         if handle is None:
             raise self.failure(spec.name)
-        handle.save(self._record(spec.name))
+        replace(handle, stop_seconds=spec.stop_seconds).save(self._record(spec.name))
         return True
 
     def run_to_end(self, spec: ProcessSpec, *, timeout: float) -> None:
@@ -94,9 +98,17 @@ class Supervisor:
             "env": dict(spec.environment),
         }
 
+    def stop_seconds(self, names: Sequence[str], *, unrecorded: float) -> float:
+        """Return how long the slowest of those that run may take to end; 0 where none runs.
+
+        `unrecorded` stands for what a record does not say: one from before it was kept there.
+        """
+        known = [handle.stop_seconds for handle in self._running(names).values()]
+        return max((unrecorded if own is None else own for own in known), default=0.0)
+
     def stop(self, names: Sequence[str], *, timeout: float = TERMINATE_SECONDS) -> list[str]:
         """Stop processes together, hard after `timeout` seconds; returns the names of what ran."""
-        running = {name: handle for name in names if (handle := self.handle_of(name)) is not None}
+        running = self._running(names)
         stop_all(list(running.values()), timeout=timeout)
         for name in names:
             self._record(name).unlink(missing_ok=True)
@@ -122,6 +134,9 @@ class Supervisor:
         log = self.log_of(name)
         said = last_line(log.read_text(errors="replace")) if log.exists() else ""
         return ServiceStartError(f"{name} ended: {said or 'it said nothing'} (log: {log})")
+
+    def _running(self, names: Sequence[str]) -> dict[str, ProcessHandle]:
+        return {name: handle for name in names if (handle := self.handle_of(name)) is not None}
 
     def _record(self, name: str) -> Path:
         return self._run / f"{name}.json"

@@ -126,9 +126,7 @@ class LocalStack:
     def down(self, say: Progress) -> None:
         """Stop everything that this stack started; the Docker engine stays up."""
         with self._locked(say):
-            timeout = env.stop_seconds(self._environ)
-            say(f"stopping the processes (up to {timeout:.0f} s while executions end)")
-            self._supervisor.stop(list(COMMANDS), timeout=timeout)
+            self._stop_processes(say)
             removed = remove_containers(self.environment()["AGENTCORE_DEPLOYMENT"])
             if removed:
                 say(f"removed the containers of {removed} executions that were interrupted")
@@ -141,6 +139,14 @@ class LocalStack:
         own = [self._supervisor.status(name) for name in COMMANDS]
         return [*self.services.status(), *own]
 
+    def _stop_processes(self, say: Progress) -> None:
+        # This environment may be another than the one that they were started with.
+        here = env.stop_seconds(self._environ, folder=ROOT)
+        timeout = self._supervisor.stop_seconds(list(COMMANDS), unrecorded=here)
+        if timeout:
+            say(f"stopping the processes (up to {timeout:.0f} s while executions end)")
+        self._supervisor.stop(list(COMMANDS), timeout=timeout)
+
     def _migrations(self) -> ProcessSpec:
         argv = (sys.executable, "-m", "alembic", "upgrade", "head")
         environment = self.environment(owner=True)
@@ -148,10 +154,11 @@ class LocalStack:
 
     def _specs(self) -> Iterator[ProcessSpec]:
         base = self.environment()
+        seconds = env.stop_seconds(base, folder=ROOT)
         for name, words in COMMANDS.items():
             extra = env.flower_environment(self._environ, self._secrets) if name == "flower" else {}
             argv = (sys.executable, "-m", *words)
-            yield ProcessSpec(name=name, argv=argv, environment=base | extra)
+            yield ProcessSpec(name=name, argv=argv, environment=base | extra, stop_seconds=seconds)
 
     def _check_alive(self) -> None:
         for name in COMMANDS:

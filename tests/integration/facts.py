@@ -1,5 +1,6 @@
 """Looks past the API: the database, the container engine, a stack of two workers."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import docker
 import psycopg
+import pytest
+from alembic.config import Config
 
 from deploy.local.services import Services, start_services
-from tests.harness import Stack, wait_until
+from tests.harness import Stack, alembic_config, wait_until
 
 
 @contextmanager
@@ -25,6 +28,30 @@ def bare_stack(directory: Path, image: str, **settings: str) -> Iterator[tuple[S
             stack.stop()
     finally:
         services.stop()
+
+
+@contextmanager
+def bare_database(services: Services, stack: Stack) -> Iterator[tuple[str, Config]]:
+    """An empty database beside the stack's own: its owner's URL, and how Alembic migrates it.
+
+    It is gone afterwards.
+    """
+    assert services.postgres is not None
+    name = f"bare_{secrets.token_hex(4)}"
+    url = services.postgres.url_for("agentcore_owner", name)
+    with (
+        psycopg.connect(services.postgres.admin_url, autocommit=True) as admin,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        admin.execute(f"CREATE DATABASE {name} OWNER agentcore_owner")
+        # The migrations read the settings, here in the test's own process.
+        for variable, value in stack.environment.items():
+            if variable.startswith("AGENTCORE_"):
+                environment.setenv(variable, value)
+        try:
+            yield url, alembic_config(url)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def start_worker(stack: Stack, name: str, **settings: str) -> None:

@@ -1,12 +1,14 @@
 """Cancels at every stage and time limits on unresponsive sandboxes: the container is gone in time.
 
-The times are taken from outside: by the engine's own events, and by the recorded outcome.
+No time is taken here, where a busy machine delays the look: what counts is when the engine saw the
+container end, and when the database recorded the cancel or the start. Both read the host's clock.
 """
 
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import docker
@@ -17,7 +19,12 @@ from tests.integration.engine_proxy import EngineProxy
 from tests.integration.facts import bare_stack, containers
 
 WITHIN = 1.0  # seconds from a request or a limit to the container's end, as promised
-MACHINE = 0.5  # seconds that a busy test machine may take on top
+# Seconds that a slow machine may take on top. All waiting on purpose is the 0.5 of
+# AGENTCORE_KILL_GRACE_SECONDS; the work beside it takes 0.05 on an idle machine, so that one 15
+# times as slow passes, and whoever adds a wait of a second does not.
+MACHINE = 0.5
+# So that the heartbeat, which would find a cancel as well, is no help.
+SELDOM = {"heartbeat_seconds": "20", "lease_seconds": "60"}
 LONG = {"execution_limits": {"max_execution_time_seconds": 120}}
 HERE = (  # in one piece: print writes its words one by one
     "import os, time\nos.write(1, f'here {os.environ[\"AGENTCORE_EXECUTION_ID\"]}\\n'.encode())\n"
@@ -33,7 +40,7 @@ def watched(
     """A stack whose worker's talk with the engine can be followed."""
     directory = tmp_path_factory.mktemp("watched")
     proxy = EngineProxy(directory / "docker.sock")
-    with bare_stack(directory, sandbox_image, drain_seconds="0") as (stack, _):
+    with bare_stack(directory, sandbox_image, drain_seconds="0", **SELDOM) as (stack, _):
         stack.environment["DOCKER_HOST"] = proxy.url
         stack.start("api", "run", "control", "beat")
         stack.wait_ready()
@@ -67,17 +74,30 @@ def start(watched: tuple[Stack, EngineProxy], tenant: Api) -> Callable[..., str]
     return go
 
 
-def _cancel(api: Api, execution_id: str) -> None:
+def _cancel(api: Api, execution_id: str) -> dict[str, Any]:
     answer = api.post(f"/v1/executions/{execution_id}/cancel")
     assert answer.status_code == 202, answer.text
+    execution: dict[str, Any] = answer.json()
+    return execution
 
 
-def _assert_gone_in_time(
-    engine: docker.DockerClient, stack: Stack, execution_id: str, since: float
+def _assert_ended_in_time(
+    engine: docker.DockerClient, execution: dict[str, Any], since: str, after: float = 0
 ) -> None:
-    """`since` is on the monotonic clock."""
-    wait_until(lambda: not containers(engine, stack, execution_id), 30, "the container's end")
-    assert time.monotonic() - since < WITHIN + MACHINE
+    """The container ended soon after `since`, a recorded time, and `after` seconds."""
+    due = datetime.fromisoformat(since).timestamp() + after
+    ended = _end_of_container(engine, execution["id"])
+    assert due < ended < due + WITHIN + MACHINE
+
+
+def _end_of_container(engine: docker.DockerClient, execution_id: str) -> float:
+    """Return when the engine saw the container end, in seconds since the epoch."""
+    told = engine.events(
+        since=f"{time.time() - 60:.6f}", until=f"{time.time():.6f}", decode=True,
+        filters={"event": "die", "container": f"agentcore-{execution_id}-1"},
+    )  # fmt: skip
+    (end,) = [event["timeNano"] / 1e9 for event in told]
+    return float(end)
 
 
 def _container(engine: docker.DockerClient, execution_id: str) -> Any:
@@ -105,10 +125,10 @@ def test_a_cancel_ends_the_container_within_a_second_and_keeps_the_output(  # ty
 ) -> None:
     running = start()
     fault(engine, running)
-    asked = time.monotonic()
     _cancel(tenant, running)
-    _assert_gone_in_time(engine, stack, running, asked)
-    execution = tenant.outcome(running, timeout=2)
+    execution = tenant.outcome(running)
+    assert containers(engine, stack, running) == []
+    _assert_ended_in_time(engine, execution, execution["cancel_requested_at"])
     assert (execution["status"], execution["reason"]) == ("cancelled", "cancel_requested")
     assert execution["stdout"]["text"] == f"here {running}\n"
     kept = [item["path"] for item in execution["artifacts"]]
@@ -121,10 +141,11 @@ def test_a_time_limit_ends_the_container_within_a_second_and_keeps_the_output(  
 ) -> None:
     limit = 3
     running = start(execution_limits={"max_execution_time_seconds": limit})
-    started = time.monotonic()  # a little late, which the machine's share covers
     fault(engine, running)
-    _assert_gone_in_time(engine, stack, running, started + limit)
-    execution = tenant.outcome(running, timeout=2)
+    execution = tenant.outcome(running)
+    assert containers(engine, stack, running) == []
+    # Recorded just before the program starts: the machine's share covers what lies between.
+    _assert_ended_in_time(engine, execution, execution["started_at"], limit)
     assert (execution["status"], execution["reason"]) == ("timed_out", "time_limit")
     assert execution["stdout"]["text"] == f"here {running}\n"
     kept = [item["path"] for item in execution["artifacts"]]
@@ -137,9 +158,9 @@ def test_a_program_that_takes_all_it_may_is_ended_in_time_with_its_artifacts(  #
     # As many busy processes as it may have, on half a processor that the supervisor shares.
     busy = FILE + HERE + "for _ in range(3): os.fork()\nwhile True: pass"
     running = start(busy, execution_limits={"max_execution_time_seconds": 3})
-    started = time.monotonic()
-    _assert_gone_in_time(engine, stack, running, started + 3)
-    execution = tenant.outcome(running, timeout=2)
+    execution = tenant.outcome(running)
+    assert containers(engine, stack, running) == []
+    _assert_ended_in_time(engine, execution, execution["started_at"], 3)
     assert (execution["status"], execution["stdout"]["text"]) == ("timed_out", f"here {running}\n")
     assert [item["path"] for item in execution["artifacts"]] == ["kept.txt"]
 
@@ -148,8 +169,7 @@ def test_a_queued_execution_is_cancelled_at_once(stack: Stack, tenant: Api) -> N
     stack.stop("run")
     try:
         waiting = tenant.submit("print('never')")["id"]
-        _cancel(tenant, waiting)
-        execution = tenant.outcome(waiting, timeout=1)
+        execution = _cancel(tenant, waiting)  # its answer: nobody has to be waited for
     finally:
         stack.start("run")
     assert (execution["status"], execution["started_at"]) == ("cancelled", None)
@@ -171,12 +191,11 @@ def test_a_cancel_while_the_sandbox_starts_ends_it_unused(
         starting = tenant.submit(SLEEP, **LONG)["id"]
         wait_until(proxy.is_stalled, 10, "the call")
         _cancel(tenant, starting)
-        asked = time.monotonic()
     finally:
         proxy.resume()
-    execution = tenant.outcome(starting, timeout=10)
+    execution = tenant.outcome(starting)
+    assert containers(engine, stack, starting) == []
     assert (execution["status"], execution["started_at"]) == ("cancelled", None)
-    _assert_gone_in_time(engine, stack, starting, asked)
 
 
 @pytest.mark.parametrize("delay", [n * 0.04 for n in range(15)])
@@ -187,10 +206,9 @@ def test_a_cancel_at_any_moment_holds_or_says_that_it_lost(
     at = time.monotonic() + delay
     wait_until(lambda: time.monotonic() >= at, 5, "the moment")
     answer = tenant.post(f"/v1/executions/{accepted}/cancel")
-    asked = time.monotonic()
-    execution = tenant.outcome(accepted, timeout=10)
+    execution = tenant.outcome(accepted)
+    assert containers(engine, stack, accepted) == []
     if answer.status_code == 409:
         assert answer.json()["execution_status"] == execution["status"] == "succeeded"
     else:
         assert (answer.status_code, execution["status"]) == (202, "cancelled")
-    _assert_gone_in_time(engine, stack, accepted, asked)

@@ -15,7 +15,8 @@ from deploy.local.services import Services
 from models.audit import broken_at
 from models.status import TRANSITIONS, Status
 from models.tables import AuditEventRow, Base
-from tests.harness import Stack, alembic_config
+from tests.harness import Stack
+from tests.integration.facts import bare_database
 
 INSERT = """
 INSERT INTO executions (id, tenant_id, request_hash, request, security_profile, image,
@@ -230,27 +231,18 @@ def test_models_and_migrations_agree(stack: Stack) -> None:
     engine.dispose()
 
 
-def test_migrations_go_down_and_up_again(
-    services: Services, stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert services.postgres is not None
-    with psycopg.connect(services.postgres.admin_url, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE up_and_down OWNER agentcore_owner")
-    url = services.postgres.url_for("agentcore_owner", "up_and_down")
-    for name, value in stack.environment.items():
-        if name.startswith("AGENTCORE_"):
-            monkeypatch.setenv(name, value)
-    config = alembic_config(url)
-    for _ in range(2):
-        command.upgrade(config, "head")
-        command.downgrade(config, "base")
-    with psycopg.connect(url) as connection:
-        left = connection.execute(
-            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace "
-            "AND relname NOT LIKE 'alembic%'"
-        ).fetchone()
-        functions = connection.execute(
-            "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-        ).fetchone()
+def test_migrations_go_down_and_up_again(services: Services, stack: Stack) -> None:
+    with bare_database(services, stack) as (url, config):
+        for _ in range(2):
+            command.upgrade(config, "head")
+            command.downgrade(config, "base")
+        with psycopg.connect(url) as connection:
+            left = connection.execute(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+                "AND relname NOT LIKE 'alembic%'"
+            ).fetchone()
+            functions = connection.execute(
+                "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+            ).fetchone()
     assert left == (0,)
     assert functions == (0,)

@@ -12,7 +12,8 @@ from alembic import command
 
 from deploy.local.services import Services
 from models.permissions import Permission
-from tests.harness import ROOT, Api, Stack, alembic_config, refused_fields
+from tests.harness import ROOT, Api, Stack, refused_fields
+from tests.integration.facts import bare_database
 
 MINIMAL = {"source": "print(1)", "security_profile": "minimal", "restricted_python": False}
 LIMITS = ("--profile", "minimal", "--image", "python", "--network", "none")
@@ -229,18 +230,13 @@ def test_the_database_knows_every_permission(stack: Stack, owner: psycopg.Connec
 
 
 def test_keys_of_before_may_all_and_going_back_widens_none(
-    services: Services, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    services: Services, stack: Stack
 ) -> None:
-    assert services.postgres is not None
-    with psycopg.connect(services.postgres.admin_url, autocommit=True) as admin:
-        admin.execute("CREATE DATABASE keys_of_before OWNER agentcore_owner")
-    url = services.postgres.url_for("agentcore_owner", "keys_of_before")
-    for name, value in stack.environment.items():
-        if name.startswith("AGENTCORE_"):
-            monkeypatch.setenv(name, value)
-    config = alembic_config(url)
-    command.upgrade(config, "0002")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with (
+        bare_database(services, stack) as (url, config),
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
+        command.upgrade(config, "0002")
         connection.execute("INSERT INTO tenants (name) VALUES ('old')")
         add = (
             "INSERT INTO api_keys (id, tenant_id, name, secret_hash) "

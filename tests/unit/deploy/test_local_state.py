@@ -1,8 +1,10 @@
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,6 +217,34 @@ def test_another_supervisor_finds_the_same_process(tmp_path: Path) -> None:
         supervisor.stop(["x"])
 
 
+def test_how_long_a_process_may_take_to_stop_is_known_to_another_supervisor(tmp_path: Path) -> None:
+    supervisor, spec = supervisor_and_spec(tmp_path, "import signal; signal.pause()")
+    again = Supervisor(tmp_path, cwd=tmp_path)
+    assert again.stop_seconds(["x"], unrecorded=7) == 0
+    supervisor.start(replace(spec, stop_seconds=300))
+    supervisor.start(replace(spec, name="y", stop_seconds=40))
+    try:
+        assert again.stop_seconds(["x", "y", "unknown"], unrecorded=7) == 300
+        assert again.stop_seconds(["y"], unrecorded=7) == 40
+        # What runs is not started again, and keeps the time it was started with.
+        supervisor.start(replace(spec, stop_seconds=1))
+        assert again.stop_seconds(["x"], unrecorded=7) == 300
+    finally:
+        supervisor.stop(["x", "y"])
+    assert again.stop_seconds(["x", "y"], unrecorded=7) == 0
+
+
+def test_record_of_before_says_who_runs_but_not_how_long_it_may_take(tmp_path: Path) -> None:
+    supervisor, spec = supervisor_and_spec(tmp_path, "import signal; signal.pause()")
+    supervisor.start(spec)
+    record = tmp_path / "run" / "x.json"
+    old = json.loads(record.read_text())
+    del old["stop_seconds"]
+    record.write_text(json.dumps(old))
+    assert supervisor.stop_seconds(["x"], unrecorded=7) == 7
+    assert supervisor.stop(["x"]) == ["x"]
+
+
 def test_process_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
     supervisor, spec = supervisor_and_spec(tmp_path, "raise SystemExit('no such table')")
     with pytest.raises(ServiceStartError, match="no such table"):
@@ -252,6 +282,12 @@ def test_servers_that_are_set_are_not_embedded(tmp_path: Path) -> None:
     assert "AGENTCORE_BROKER_URL" not in environment
     assert "AGENTCORE_DATABASE_OWNER_URL" not in environment
     assert "AGENTCORE_DATABASE_OWNER_URL" in stack.environment(owner=True)
+
+
+def test_stopping_what_does_not_run_tells_of_no_wait(tmp_path: Path, runtime: Path) -> None:
+    said: list[str] = []
+    LocalStack(tmp_path, environ={}).down(said.append)
+    assert said == ["stopping PostgreSQL and Valkey"]
 
 
 def test_asking_for_addresses_makes_no_folder(tmp_path: Path, runtime: Path) -> None:
