@@ -2,9 +2,7 @@
 
 import base64
 import binascii
-import ipaddress
 import json
-import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
@@ -19,15 +17,12 @@ from pydantic import (
     model_validator,
 )
 
+from models.hosts import parse_rule
+
 MAX_PATH_DEPTH = 8  # folders
 MAX_PATH_CHARS = 255  # characters, the limit of one name on Linux file systems
 MAX_JSON_DEPTH = 16  # nested arrays and objects in a free-form JSON value
 MAX_JSON_CHARS = 65_536  # characters of a free-form JSON value once written out
-
-_HOST_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"^(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*\.?(:(?P<port>\d{{1,5}}))?$", re.I)
-_LAST_LABEL_IS_NUMERIC = re.compile(r"(^|\.)(0x[0-9a-f]*|\d+)\.?(:\d+)?$", re.I)
-
 
 MAX_UNKNOWN_FIELDS = 20  # named one by one in an error; more are refused as a whole
 
@@ -104,21 +99,15 @@ def _workspace_path(value: str) -> str:
     return value
 
 
+def _host_rule(value: str) -> str:
+    return parse_rule(value).text
+
+
 def _allowed_host(value: str) -> str:
-    if not value.isascii() or not value.isprintable() or "%" in value:
-        raise ValueError("must be plain ASCII; write other names in their xn-- form")
-    try:
-        ipaddress.ip_network(value, strict=True)
-        return value
-    except ValueError as error:
-        if "/" in value:
-            raise ValueError(f"is not a CIDR block: {error}") from error
-    match = _HOST.match(value)
-    if match is None or _LAST_LABEL_IS_NUMERIC.search(value):
-        raise ValueError("must be a host name, *.domain, host:port, an IP address or a CIDR block")
-    if match["port"] and not 0 < int(match["port"]) <= 65_535:
-        raise ValueError("port must be from 1 to 65535")
-    return value.lower()
+    rule = parse_rule(value)
+    if rule.wildcard and not rule.name:
+        raise ValueError("must name a domain: '*' alone is for the operator's lists")
+    return rule.text
 
 
 def at_most(entries: int) -> BeforeValidator:
@@ -147,6 +136,10 @@ WorkspacePath = Annotated[
 ]
 AllowedHost = Annotated[
     Text, StringConstraints(min_length=1, max_length=270), AfterValidator(_allowed_host)
+]
+# What an operator's list has: the same, and '*' for every name.
+HostEntry = Annotated[
+    Text, StringConstraints(min_length=1, max_length=270), AfterValidator(_host_rule)
 ]
 Json = Annotated[JsonValue, AfterValidator(_bounded_json)]
 # Bounded as a whole, however many names it has.

@@ -3,6 +3,7 @@
 import base64
 import ipaddress
 import os
+import re
 import sys
 import unicodedata
 
@@ -18,6 +19,7 @@ from models.types import (
     MAX_PATH_DEPTH,
     AllowedHost,
     EnvironmentName,
+    HostEntry,
     Json,
     LabelName,
     Name,
@@ -217,15 +219,18 @@ def test_an_accepted_host_with_digits_at_its_end_is_an_address(value):
         ipaddress.ip_network(host)
     except ValueError:
         name = host.rpartition(":")[0] if ":" in host else host
-        last = name.rstrip(".").rpartition(".")[2]
-        assert not last.isdigit()
-        assert not last.startswith("0x")
+        try:
+            ipaddress.ip_network(name.strip("[]"))
+        except ValueError:
+            last = name.rpartition(".")[2]
+            assert not last.isdigit()
+            assert not re.fullmatch("0x[0-9a-f]*", last)
 
 
 @pytest.mark.parametrize(
     "value",
     ["", "*", "*.", ".", "a..b", "-a.com", "a-.com", "a b", "a/b", "http://a.com", "a.com/x",
-     "1", "127.1", "0x7f.1", "0X7F000001", "2130706433", "1.2.3.4.5", "1.2.3.4:80", "[::1]:80",
+     "1", "127.1", "0x7f.1", "0X7F000001", "2130706433", "1.2.3.4.5", "1.2.3.4:0", "[::1]:",
      "10.0.0.1/8", "10.0.0.0/33", "::/129", "a.com:0", "a.com:65536", "a.com:", "a.com:80:80",
      "*.*.com", "a.*.com", "a" * 64, "exämple.com", "０.com", "user@a.com", "a.com\x00", "a.com "],
 )  # fmt: skip
@@ -237,11 +242,22 @@ def test_what_is_no_host_is_refused(value):
 @pytest.mark.parametrize(
     ("value", "kept"),
     [("API.Example.com", "api.example.com"), ("*.example.com", "*.example.com"),
+     ("Example.com.", "example.com"), ("*.Example.com.:8443", "*.example.com:8443"),
+     ("1.2.3.4:80", "1.2.3.4:80"), ("[0::1]:80", "[::1]:80"), ("[0::1]", "::1"),
+     ("10.0.0.0/8:5432", "10.0.0.0/8:5432"), ("1.2.3.4/32", "1.2.3.4"),
      ("a.com:443", "a.com:443"), ("10.0.0.0/8", "10.0.0.0/8"), ("::1", "::1"), ("1.2.3.4",) * 2,
      ("2001:db8::/32", "2001:db8::/32"), ("db", "db"), ("a_b.com", "a_b.com")],
 )  # fmt: skip
 def test_a_host_an_address_or_a_block_is_accepted(value, kept):
     assert HOST.validate_python(value) == kept
+
+
+def test_every_name_at_once_is_for_the_operators_lists_alone():
+    for value in ("*", "*:8443"):
+        with pytest.raises(ValidationError, match="operator"):
+            HOST.validate_python(value)
+        assert TypeAdapter(HostEntry).validate_python(value) == value
+    assert TypeAdapter(HostEntry).validate_python("API.Example.com.") == "api.example.com"
 
 
 @pytest.mark.parametrize("value", ["a.com\n", "*.a.com\n", "a.com:443\n", "fe80::1%eth0\n"])
