@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from models.errors import SettingsError
 from models.security import AppArmorName, CapabilityName, LayerMode, ProfileName, SyscallName
+from models.types import HostEntry
 
 PREFIX = "AGENTCORE_"
 
@@ -129,6 +130,44 @@ class Settings(BaseSettings):
         None, description="Where rendered profiles are for the hosts; never world-writable"
     )
 
+    allow_full_network: bool = Field(
+        False,
+        description="Requests may ask for network_access=full, which nobody counts or audits",
+    )
+    full_network: LayerMode = Field(
+        "prefer",
+        description="`require`: refuse full where nothing shows that the host is closed to it",
+    )
+
+    # Egress: what sandboxes with a restricted network reach, through the worker's proxy
+    egress_ceiling: tuple[HostEntry, ...] | None = Field(
+        None,
+        max_length=1000,
+        description="JSON list: what requests may list at most, `*` being every name; unset: "
+        "anything public, and private networks",
+    )
+    egress_deny: tuple[HostEntry, ...] = Field(
+        (), max_length=1000, description="JSON list: never reached, whatever a request lists"
+    )
+    egress_max_connections: int = Field(
+        32, ge=1, le=4096, description="Connections of one sandbox at once"
+    )
+    egress_max_bytes_up: int = Field(
+        1_073_741_824, ge=1024, le=2**50, description="Bytes that one execution may send"
+    )
+    egress_max_bytes_down: int = Field(
+        1_073_741_824, ge=1024, le=2**50, description="Bytes that one execution may receive"
+    )
+    egress_connect_seconds: float = Field(
+        10, ge=0.1, le=120, description="To look up a name and connect"
+    )
+    egress_idle_seconds: float = Field(
+        60, ge=0.5, le=3600, description="A connection that is silent for so long is closed"
+    )
+    egress_directory: Path | None = Field(
+        None, description="Where the sandboxes' sockets are; unset: a private folder of the worker"
+    )
+
     # Resources: ceilings that no request may pass
     ceiling_memory_mb: int = Field(2048, ge=32)
     ceiling_cpu_cores: float = Field(2.0, ge=0.05)
@@ -141,6 +180,10 @@ class Settings(BaseSettings):
 
     # Monitoring
     metrics_enabled: bool = True
+    worker_metrics_host: str = Field("127.0.0.1", description="Address of a worker's metrics")
+    worker_metrics_port: int | None = Field(
+        None, ge=1, le=65_535, description="Each worker of a host needs its own; unset: none"
+    )
     flower_host: str = Field("127.0.0.1", description="Address Flower binds to")
     flower_port: int = Field(5555, ge=1, le=65_535)
     flower_user: str | None = Field(None, description="Flower starts only with user and password")
