@@ -21,6 +21,7 @@ GENESIS = bytes(32)  # previous hash of the first event
 START_FAILED = "start_failed"  # no user code ran in this attempt
 HANDED_BACK = "handed_back"  # by a worker that ends, or whose engine failed while the program ran
 ISOLATION_WEAKER = "isolation_weaker"  # than the profile asks: the layers this host lacks
+NETWORK_DECISIONS = "network_decisions"  # what the egress proxy allowed and refused, in batches
 USER_CODE_STARTED = "user_code_started"
 CANCEL_REQUESTED = "cancel_requested"
 

@@ -70,6 +70,16 @@ class Usage(Contract):
     peak_memory_bytes: int | None = None
 
 
+class NetworkUse(Contract):
+    """What an execution did on its restricted network; each decision is an audit event."""
+
+    requests: int = Field(ge=0, description="Connections and plain HTTP requests that were counted")
+    denied: int = Field(ge=0, description="Refused, or failed at the host")
+    bytes_up: int = Field(ge=0)
+    bytes_down: int = Field(ge=0)
+    outcomes: dict[str, int] = Field(default_factory=dict, description="Decisions by reason")
+
+
 class ArtifactInfo(Contract):
     """A file that the program left under /workspace/output."""
 
@@ -97,6 +107,7 @@ class Execution(AgentExecutionState):
     artifacts: tuple[ArtifactInfo, ...] = ()
     warnings: tuple[str, ...] = ()
     usage: Usage = Field(default_factory=Usage)
+    network: NetworkUse | None = Field(None, description="Where allowed_hosts were given")
     isolation: dict[str, Any] | None = Field(
         None, description="What was in force, read off the running sandbox before user code ran"
     )

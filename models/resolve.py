@@ -13,6 +13,7 @@ from models.customise import customise
 from models.errors import RequestRefusedError
 from models.execution import MAX_STDIN_BYTES, ExecutionRequest
 from models.limits import EffectiveLimits, NetworkAccess, tighter
+from models.network import resolve_network
 from models.security import SecurityProfile, named_profile
 from models.settings import Settings
 from models.state import PhilosophyExecutionContext
@@ -141,7 +142,9 @@ def resolve(request: ResolvedRequest, settings: Settings) -> Effective:
     return Effective(
         profile=profile,
         limits=limits,
-        network_access=_network(request, profile),
+        network_access=resolve_network(
+            request.resource_limits, request.allowed_hosts, profile, settings
+        ),
         restricted_python=_restricted_python(request, profile),
         image=request.image,
         image_reference=reference,
@@ -201,25 +204,6 @@ def _check_files_fit(request: ResolvedRequest, limits: EffectiveLimits) -> None:
         raise RequestRefusedError(
             "files", f"source, files and stdin are {size} bytes; these limits leave room for {room}"
         )
-
-
-def _network(request: ResolvedRequest, profile: SecurityProfile) -> NetworkAccess:
-    asked = request.resource_limits
-    explicit = "network_access" in asked.model_fields_set
-    access = asked.network_access if explicit else profile.network_default
-    if access is NetworkAccess.FULL:
-        raise RequestRefusedError(
-            "resource_limits.network_access",
-            "full is not available on this server yet; ask for restricted or none",
-        )
-    if request.allowed_hosts:
-        raise RequestRefusedError(
-            "allowed_hosts",
-            "reaching hosts is not available on this server yet; leave the list empty"
-            if access is NetworkAccess.RESTRICTED
-            else "needs resource_limits.network_access=restricted",
-        )
-    return access
 
 
 def _restricted_python(request: ResolvedRequest, profile: SecurityProfile) -> bool:

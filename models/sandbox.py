@@ -28,11 +28,14 @@ class SandboxConfig(Contract):
     profile: SecurityProfile
     apparmor: LayerMode
     user_namespace: LayerMode
+    full_network: LayerMode = "prefer"
     permitted_syscalls: tuple[str, ...] = ()
     restricted_python: bool = False
     limits: EffectiveLimits
     network_access: NetworkAccess
     allowed_hosts: tuple[str, ...] = ()
+    egress_ceiling: tuple[str, ...] | None = None
+    egress_deny: tuple[str, ...] = ()
     max_output_bytes: int
     max_output_total_bytes: int
     max_artifacts: int
@@ -42,7 +45,12 @@ class SandboxConfig(Contract):
     @property
     def allow_network(self) -> bool:
         """Whether the sandbox reaches anything outside itself."""
-        return self.network_access is NetworkAccess.FULL or bool(self.allowed_hosts)
+        return self.network_access is NetworkAccess.FULL or self.uses_egress_proxy
+
+    @property
+    def uses_egress_proxy(self) -> bool:
+        """Whether the sandbox gets a socket to the proxy, which knows what it may reach."""
+        return self.network_access is NetworkAccess.RESTRICTED and bool(self.allowed_hosts)
 
 
 def build_spec(
@@ -71,11 +79,14 @@ def build_spec(
         profile=effective.profile,
         apparmor=settings.apparmor,
         user_namespace=settings.user_namespace,
+        full_network=settings.full_network,
         permitted_syscalls=settings.extra_syscalls,
         restricted_python=effective.restricted_python,
         limits=effective.limits,
         network_access=effective.network_access,
         allowed_hosts=request.allowed_hosts,
+        egress_ceiling=settings.egress_ceiling,
+        egress_deny=settings.egress_deny,
         max_output_bytes=settings.max_output_bytes,
         max_output_total_bytes=settings.max_output_total_bytes,
         max_artifacts=settings.max_artifacts,
@@ -117,3 +128,5 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     usage: dict[str, float | int | None] = field(default_factory=dict)
     isolation: dict[str, Any] | None = None
+    network: dict[str, Any] | None = None  # totals, as models.execution.NetworkUse
+    network_events: tuple[dict[str, Any], ...] = ()  # data of audit events

@@ -210,6 +210,7 @@ class ExecutionRow(Base):
     result: Mapped[str | None] = mapped_column(deferred=True)  # JSON as text
     warnings: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     usage: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    network: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # totals
     isolation: Mapped[dict[str, Any] | None] = mapped_column(
         JSONB(none_as_null=True), deferred=True
     )

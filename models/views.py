@@ -65,6 +65,7 @@ def execution_view(row: ExecutionRow) -> Execution:
             "message": row.message,
             "warnings": row.warnings or (),
             "usage": row.usage or Usage(),
+            "network": row.network,
         }
     )
 

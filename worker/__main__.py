@@ -21,6 +21,11 @@ COMMANDS = {
     "beat": "send the periodic tasks",
     "flower": "the web view of workers and tasks, on loopback",
 }
+FULL_NETWORK, EGRESS_PROXY = "full-network", "egress-proxy"
+ON_THEIR_OWN = {  # they need no settings, and read their own options
+    FULL_NETWORK: "this host's firewall rules for sandboxes with `full` network access (root)",
+    EGRESS_PROXY: "the egress proxy by itself, for a pod",
+}
 AUDIT = "security-audit"
 AUDIT_HELP = "what defends this host, what does not, and what to do about it"
 AUDIT_TEXT = """\
@@ -41,7 +46,16 @@ CONTROL_THREADS = 4  # admissions and sweeps are a few milliseconds each
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Start the process that the first argument names; return its exit code."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == [FULL_NETWORK]:
+        from worker.full_network_rules import command
+
+        return command.main(words[1:])
+    if words[:1] == [EGRESS_PROXY]:
+        from worker.sandbox.egress import sidecar
+
+        return sidecar.main(words[1:], f"python -m worker {EGRESS_PROXY}")
+    arguments = _parser().parse_args(words)
     if arguments.command == AUDIT:
         _stand_in_for_services()
     try:
@@ -75,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text, description=text)
+    for name, text in ON_THEIR_OWN.items():
+        commands.add_parser(name, help=text, add_help=False)
     audit = commands.add_parser(
         AUDIT,
         help=AUDIT_HELP,
@@ -110,11 +126,13 @@ def _run() -> None:
             tenant_max_running=settings.tenant_max_running,
             do="raise AGENTCORE_TENANT_MAX_RUNNING where there are few tenants",
         )
+    from worker import metrics
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
     from worker.shutdown import Drain
     from worker.tasks import executor
 
+    metrics.serve(settings)
     housekeeping = Housekeeping(executor())
     drain = Drain(executor(), settings.drain_seconds)
     # First the signals: work is taken from here on.

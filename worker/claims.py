@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Update, func, select, update
 from sqlalchemy.orm import Session
 
 from models import audit
+from models.sandbox import Outcome
 from models.session import transaction
 from models.status import Reason, Status
 from models.tables import ExecutionRow
@@ -171,11 +172,12 @@ def hand_back(
     counts: bool,
     max_failed_starts: int,
     at_once: bool = False,
+    so_far: Outcome | None = None,
 ) -> Status:
     """Queue the execution again after we failed to run it, with a wait that grows.
 
     `kind` is the audit event that tells of it. `at_once` goes without the wait: for a worker that
-    ends while nothing is wrong.
+    ends while nothing is wrong. Of `so_far` only what it did on the network is kept.
 
     `counts` says whether the failure brings it nearer to being given up; an engine that is away
     does not. A cancel that came meanwhile ends it. Returns the new status. Raises LeaseLostError.
@@ -185,6 +187,8 @@ def hand_back(
         if row is None:
             raise LeaseLostError
         facts = {"attempt": claim.attempt, "why": why[:MAX_WHY]}
+        if so_far is not None:
+            tell_network(session, claim, so_far)
         audit.append(session, claim.execution_id, kind, facts)
         row.failed_starts += counts
         if row.cancel_requested_at is not None:
@@ -201,6 +205,13 @@ def hand_back(
     if status.is_terminal:
         shares.refill(row.tenant_id)
     return status
+
+
+def tell_network(session: Session, claim: Claim, outcome: Outcome) -> None:
+    """Record what the egress proxy allowed and refused; the caller holds the row."""
+    for data in outcome.network_events:
+        facts = {"attempt": claim.attempt, **data}
+        audit.append(session, claim.execution_id, audit.NETWORK_DECISIONS, facts)
 
 
 def is_held(execution_id: UUID, attempt: int) -> bool:

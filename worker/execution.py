@@ -15,7 +15,7 @@ from models.resolve import resolve, stored_request
 from models.sandbox import Outcome, SandboxConfig, build_spec
 from models.settings import Settings
 from models.status import Reason, Status
-from worker import claims, fault_points, outcomes, replies
+from worker import claims, fault_points, metrics, outcomes, replies
 from worker.claims import CancelledError, Claim, LeaseLostError
 from worker.sandbox.backend import Backend
 from worker.sandbox.errors import (
@@ -99,7 +99,7 @@ class Executor:
                 raise LeaseLostError from error
             if self._is_repeatable(claim, user_code):
                 why = "its worker was shut down"
-                self._hand_back(claim, HANDED_BACK, why, counts=False, at_once=True)
+                self._hand_back(claim, HANDED_BACK, why, error.so_far, counts=False, at_once=True)
                 return
             message = "its worker was shut down while the program ran"
             outcome = _lost(error.so_far, Reason.WORKER_LOST, message)
@@ -115,14 +115,14 @@ class Executor:
                 exc_info=error if ours else None,
             )
             away = isinstance(error, EngineUnavailableError)
+            so_far = error.so_far if isinstance(error, SandboxError) else None
             if self._is_repeatable(claim, user_code):
                 kind = HANDED_BACK if user_code.is_set() else START_FAILED
-                self._hand_back(claim, kind, str(error), counts=not away)
+                self._hand_back(claim, kind, str(error), so_far, counts=not away)
                 return
             message = (
                 f"the {'container engine' if away else 'sandbox'} failed while the program ran"
             )
-            so_far = error.so_far if isinstance(error, SandboxError) else None
             outcome = _lost(so_far, Reason.SANDBOX_ERROR, message)
         self._record(claim, outcome)
 
@@ -169,11 +169,23 @@ class Executor:
         return not user_code.is_set() or claim.user_starts + 1 < claim.max_attempts
 
     def _hand_back(
-        self, claim: Claim, kind: str, why: str, *, counts: bool, at_once: bool = False
+        self,
+        claim: Claim,
+        kind: str,
+        why: str,
+        so_far: Outcome | None,
+        *,
+        counts: bool,
+        at_once: bool = False,
     ) -> None:
-        most = self.settings.max_failed_starts
         status = claims.hand_back(
-            claim, kind, why, counts=counts, max_failed_starts=most, at_once=at_once
+            claim,
+            kind,
+            why,
+            counts=counts,
+            max_failed_starts=self.settings.max_failed_starts,
+            at_once=at_once,
+            so_far=so_far,
         )
         log.warning("handed_back", status=status)
 
@@ -194,6 +206,7 @@ class Executor:
                 time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, not a secret
                 wait = min(MAX_RETRY_WAIT, wait * 2)
         log.info("finished", status=outcome.status, reason=outcome.reason)
+        metrics.count(outcome)
         if reply:
             replies.send(claim.execution_id)
 

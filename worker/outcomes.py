@@ -12,7 +12,7 @@ from models.session import transaction
 from models.status import Reason, Status
 from models.tables import Artifact, ExecutionRow
 from worker import fault_points, shares
-from worker.claims import Claim, LeaseLostError, fence, fenced
+from worker.claims import Claim, LeaseLostError, fence, fenced, tell_network
 
 
 def record(claim: Claim, outcome: Outcome) -> bool:
@@ -35,6 +35,7 @@ def record(claim: Claim, outcome: Outcome) -> bool:
                 reason=Reason.CANCEL_REQUESTED,
                 message=f"cancelled on request; {so_far}",
             )
+        tell_network(session, claim, outcome)
         # Before the status: the final audit event covers the artifacts.
         if outcome.artifacts:
             session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
@@ -55,6 +56,7 @@ def record(claim: Claim, outcome: Outcome) -> bool:
                 warnings=list(outcome.warnings),
                 usage=outcome.usage,
                 isolation=outcome.isolation,
+                network=outcome.network,
             )
             .returning(ExecutionRow.reply_pending, ExecutionRow.tenant_id)
         ).one()

@@ -40,13 +40,7 @@ def executor() -> Executor:
     """Return this process's executor, made at first use."""
     settings = load_settings()
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
-    backend = DockerBackend(
-        deployment=settings.deployment,
-        worker_id=worker_id,
-        timeout_seconds=settings.docker_timeout_seconds,
-        grace_seconds=settings.kill_grace_seconds,
-    )
-    return Executor(backend, settings, worker_id)
+    return Executor(DockerBackend(settings, worker_id), settings, worker_id)
 
 
 @app.task(name=EXECUTE, ignore_result=True)

@@ -32,7 +32,7 @@ from tests.harness import Api, Stack, refused_fields
         ),
         ({"source": "1", "max_attempts": 9}, "max_attempts"),
         ({"source": "1", "allowed_hosts": ["not a host"]}, "allowed_hosts.0"),
-        ({"source": "1", "allowed_hosts": ["example.com"]}, "allowed_hosts"),
+        ({"source": "1", "allowed_hosts": ["127.0.0.1"]}, "allowed_hosts"),
         (
             {"source": "1", "resource_limits": {"network_access": "full"}},
             "resource_limits.network_access",

@@ -2,20 +2,27 @@
 
 import json
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from docker import APIClient
 from docker.types import LogConfig, Ulimit
 
 import security_profiles
+from models.limits import NetworkAccess
 from models.sandbox import SandboxConfig
 from models.security import SecurityProfile
+from worker.sandbox.full_network import NETWORK
+from worker.sandbox.guest.forwarder import MAX_CONNECTIONS
+from worker.sandbox.guest.protocol import EGRESS_FOLDER
 
 USER = "1000:1000"
 ENTRYPOINT = ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest"]
 CPU_PERIOD = 100_000  # microseconds, the kernel's default
 SUPERVISOR_PROCESSES = 1  # beside the program's own in the pids cgroup
 SUPERVISOR_DESCRIPTORS = 16  # what the supervisor itself opens
+FORWARDER_PROCESSES = 1  # the guest's forwarder, where a sandbox may reach hosts
+FORWARDER_DESCRIPTORS = 2 * MAX_CONNECTIONS + 8  # of one process too, and it has no other limit
 INODES_PER_MB = 64  # files that a tmpfs may hold, for each MiB of its size
 SHM_MB = 16  # MiB of /dev/shm, for multiprocessing; counted as the sandbox's memory
 OOM_SCORE = 500  # the host gives up a sandbox before its own services
@@ -37,10 +44,12 @@ def create_arguments(
     engine_options: frozenset[str],
     *,
     own_apparmor: bool = True,
+    egress_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of `create_container`; nothing is left to the engine's defaults.
 
     `own_apparmor` is false when the engine has refused our AppArmor profile: it is not loaded.
+    `egress_folder` is the folder of the host with the socket to this sandbox's egress proxy.
     """
     return {
         "image": spec.image_reference,
@@ -54,18 +63,43 @@ def create_arguments(
         "tty": False,
         "labels": labels,
         "healthcheck": {"test": ["NONE"]},
-        "host_config": _host_config(api, spec, engine_options, own_apparmor),
+        "host_config": _host_config(api, spec, engine_options, own_apparmor, egress_folder),
     }
 
 
+def process_limit(spec: SandboxConfig) -> int:
+    """Return the limit of the pids cgroup: the program's own, and what stands beside it."""
+    beside = SUPERVISOR_PROCESSES + (FORWARDER_PROCESSES if spec.uses_egress_proxy else 0)
+    return spec.limits.processes + beside
+
+
+def descriptor_limit(spec: SandboxConfig) -> int:
+    """Return how many files one process may open; the program gets a lower limit of its own."""
+    own = spec.limits.file_descriptors + SUPERVISOR_DESCRIPTORS
+    return max(own, FORWARDER_DESCRIPTORS) if spec.uses_egress_proxy else own
+
+
+def binds(egress_folder: Path | None) -> list[str]:
+    """Return the folders of the host that a sandbox sees: at most that of its egress proxy."""
+    return [f"{egress_folder}:{EGRESS_FOLDER}:ro"] if egress_folder else []
+
+
 def _host_config(
-    api: APIClient, spec: SandboxConfig, engine_options: frozenset[str], own_apparmor: bool
+    api: APIClient,
+    spec: SandboxConfig,
+    engine_options: frozenset[str],
+    own_apparmor: bool,
+    egress_folder: Path | None,
 ) -> dict[str, Any]:
     limits, profile = spec.limits, spec.profile
+    full = spec.network_access is NetworkAccess.FULL
     memory = limits.memory_mb * 1024 * 1024
-    descriptors = limits.file_descriptors + SUPERVISOR_DESCRIPTORS
+    descriptors = descriptor_limit(spec)
     config: dict[str, Any] = api.create_host_config(
-        network_mode="none",
+        network_mode=NETWORK if full else "none",
+        # By TCP: the AppArmor profiles give a program streams and no datagrams.
+        dns_opt=["use-vc"] if full else None,
+        binds=binds(egress_folder),
         ipc_mode="private",
         read_only=profile.read_only_filesystem,
         cap_drop=["ALL"],
@@ -75,7 +109,7 @@ def _host_config(
         memswap_limit=memory,  # equal to the memory limit: no swap
         cpu_period=CPU_PERIOD,
         cpu_quota=round(limits.cpu_cores * CPU_PERIOD),
-        pids_limit=limits.processes + SUPERVISOR_PROCESSES,
+        pids_limit=process_limit(spec),
         ulimits=[
             Ulimit(name="nofile", soft=descriptors, hard=descriptors),
             Ulimit(name="core", soft=0, hard=0),

@@ -102,6 +102,7 @@ def encode_job(spec: SandboxConfig) -> bytes:
     job = {
         "argv": _restricted_argv(spec) if restricted else spec.argv,
         "restricted_python": restricted,
+        "egress": spec.uses_egress_proxy,
         "environment": _restricted_environment(spec) if restricted else spec.environment,
         "files": list(spec.files),
         "file_descriptors": spec.limits.file_descriptors,

@@ -8,15 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import docker
-import requests
 import structlog
 from docker import APIClient
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound
 
+from models.limits import NetworkAccess
 from models.sandbox import Outcome, SandboxConfig
+from models.settings import Settings
 from models.status import Status
 from worker import fault_points
-from worker.sandbox import container, isolation, judge
+from worker.sandbox import container, engine, isolation, judge
 from worker.sandbox.backend import BeforeUserCode
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection
@@ -24,19 +25,18 @@ from worker.sandbox.conversation import follow, send_job, verified_isolation
 from worker.sandbox.errors import (
     AbandonedError,
     AppArmorNotLoadedError,
-    EngineUnavailableError,
     ImageUnavailableError,
     IsolationRefusedError,
     ProtocolError,
     SandboxCancelledError,
     SandboxStartError,
 )
+from worker.sandbox.full_network import ensure_network
+from worker.sandbox.network import Egress, add_network
 
 log = structlog.get_logger()
 
 DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
-REMOVAL_PAUSES = (0.02, 0.1, 0.5)  # seconds after each removal that the engine refused
-ABANDONED = 70  # exit code of a supervisor whose input ended; see guest/supervisor.py
 
 
 class _Sandbox:
@@ -58,13 +58,12 @@ class _Sandbox:
 class DockerBackend:
     """The Backend contract on a Docker engine; one instance serves all threads."""
 
-    def __init__(
-        self, *, deployment: str, worker_id: str, timeout_seconds: float, grace_seconds: float
-    ) -> None:
-        self._deployment = deployment
+    def __init__(self, settings: Settings, worker_id: str) -> None:
+        self._deployment = settings.deployment
         self._worker_id = worker_id
-        self._timeout = timeout_seconds
-        self._grace = grace_seconds
+        self._timeout = settings.docker_timeout_seconds
+        self._grace = settings.kill_grace_seconds
+        self._egress = Egress(settings)
         self._lock = threading.Lock()
         self._api: APIClient | None = None
         self._options: frozenset[str] = frozenset()
@@ -72,7 +71,7 @@ class DockerBackend:
 
     def check(self) -> None:
         """Raise EngineUnavailableError when the engine does not answer."""
-        with _engine_errors():
+        with engine.engine_errors():
             self._client().ping()
 
     def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
@@ -81,7 +80,7 @@ class DockerBackend:
         with self._lock:
             self._running[spec.execution_id] = sandbox
         try:
-            with _engine_errors():
+            with engine.engine_errors():
                 outcome = self._run(sandbox, before_user_code)
         except SandboxCancelledError:
             if sandbox.abandoned:
@@ -114,14 +113,14 @@ class DockerBackend:
 
     def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
         """Remove what nobody runs any more; containers of others are never looked at."""
-        with _engine_errors():
+        with engine.engine_errors():
             api = self._client()
             filters = {"label": f"{container.LABEL_DEPLOYMENT}={self._deployment}"}
             found = api.containers(all=True, filters=filters)
             leftovers = [item for item in found if self._is_leftover(item["Labels"], is_held)]
             for item in leftovers:
                 log.warning("container_swept", container=item["Id"][:12], state=item["State"])
-                self._remove(api, item["Id"])
+                engine.remove(api, item["Id"])
             return len(leftovers)
 
     def _is_leftover(self, labels: dict[str, str], is_held: Callable[[UUID, int], bool]) -> bool:
@@ -152,20 +151,39 @@ class DockerBackend:
         self, sandbox: _Sandbox, before_user_code: BeforeUserCode, *, own_apparmor: bool = True
     ) -> Outcome:
         spec, api = sandbox.spec, self._client()
-        with self._container(api, spec, own_apparmor) as container_id:
-            connection = Connection(api, container_id)
-            sandbox.connection = connection
-            try:
-                return self._converse(api, container_id, sandbox, connection, before_user_code)
-            finally:
-                sandbox.connection = None
-                connection.close()
+        if spec.network_access is NetworkAccess.FULL:
+            ensure_network(api)
+        with self._egress.gate(spec) as gate:
+            arguments = container.create_arguments(
+                api,
+                spec,
+                self._labels(spec),
+                self._options,
+                own_apparmor=own_apparmor,
+                egress_folder=gate.directory if gate else None,
+            )
+            with (
+                self._container(api, spec, arguments) as container_id,
+                self._connected(api, container_id, sandbox) as connection,
+            ):
+                outcome = self._converse(api, container_id, sandbox, connection, before_user_code)
+            return outcome if gate is None else add_network(outcome, gate.close())
+
+    @staticmethod
+    @contextmanager
+    def _connected(api: APIClient, container_id: str, sandbox: _Sandbox) -> Iterator[Connection]:
+        connection = Connection(api, container_id)
+        sandbox.connection = connection
+        try:
+            yield connection
+        finally:
+            sandbox.connection = None
+            connection.close()
 
     @contextmanager
-    def _container(self, api: APIClient, spec: SandboxConfig, own_apparmor: bool) -> Iterator[str]:
-        arguments = container.create_arguments(
-            api, spec, self._labels(spec), self._options, own_apparmor=own_apparmor
-        )
+    def _container(
+        self, api: APIClient, spec: SandboxConfig, arguments: dict[str, Any]
+    ) -> Iterator[str]:
         fault_points.reach("before_create")
         try:
             container_id: str = api.create_container(**arguments)["Id"]
@@ -175,7 +193,7 @@ class DockerBackend:
         try:
             yield container_id
         finally:
-            self._remove(api, container_id)
+            engine.remove(api, container_id)
 
     def _labels(self, spec: SandboxConfig) -> dict[str, str]:
         deadline = time.time() + spec.limits.execution_time_seconds + DEADLINE_SLACK
@@ -199,7 +217,7 @@ class DockerBackend:
         try:
             api.start(container_id)
         except APIError as error:
-            raise _start_error(spec, str(error.explanation)) from error
+            raise engine.start_error(spec, str(error.explanation)) from error
         fault_points.reach("after_start")
         try:
             in_force = verified_isolation(
@@ -210,7 +228,7 @@ class DockerBackend:
             )
         except SandboxStartError:
             if connection.ended:
-                self._final_state(api, container_id)
+                engine.final_state(api, container_id)
             raise
         fault_points.reach("before_release")
         before_user_code(in_force)
@@ -231,42 +249,10 @@ class DockerBackend:
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
         outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation=in_force)
         if collector.exit is None and ended_by_us is None and connection.ended:
-            with _engine_errors(so_far=outcome):
-                state = self._final_state(api, container_id)
+            with engine.engine_errors(so_far=outcome):
+                state = engine.final_state(api, container_id)
             return judge.vanished(outcome, engine_saw_oom=bool(state.get("OOMKilled")))
         return outcome
-
-    def _final_state(self, api: APIClient, container_id: str) -> dict[str, Any]:
-        """Return the state of a sandbox whose stream ended without a report.
-
-        Raises EngineUnavailableError when it was the connection that ended, and not the sandbox.
-        """
-        try:
-            state: dict[str, Any] = api.inspect_container(container_id)["State"]
-        except NotFound:
-            return {}
-        # The supervisor goes down when its input ends, and says so by its exit code.
-        if state.get("Running") or state.get("ExitCode") == ABANDONED:
-            raise EngineUnavailableError("the container engine broke the connection to the sandbox")
-        return state
-
-    def _remove(self, api: APIClient, container_id: str) -> None:
-        """Remove a container now; what fails is left to the sweep, as no outcome may be lost."""
-        failure: Exception | None = None
-        for pause in REMOVAL_PAUSES:
-            try:
-                api.remove_container(container_id, v=True, force=True)
-                return
-            except NotFound:
-                return
-            except APIError as error:
-                # It ended just as the engine went to kill it, or another removes it right now.
-                failure = error
-                time.sleep(pause)
-            except requests.exceptions.RequestException as error:
-                failure = error
-                break
-        log.warning("container_not_removed", container=container_id[:12], error=str(failure))
 
     def _client(self) -> APIClient:
         # Without a lock: nobody may queue up behind a call to an engine that does not answer.
@@ -278,21 +264,3 @@ class DockerBackend:
             )
             self._api = api
         return self._api
-
-
-def _start_error(spec: SandboxConfig, said: str) -> SandboxStartError:
-    if "apparmor" in said.lower():
-        name = container.apparmor_name(spec.profile)
-        return AppArmorNotLoadedError(f"AppArmor: {name} asked, but the kernel does not have it")
-    return SandboxStartError(f"the container did not start: {said}")
-
-
-@contextmanager
-def _engine_errors(so_far: Outcome | None = None) -> Iterator[None]:
-    try:
-        yield
-    except EngineUnavailableError as error:
-        error.so_far = error.so_far or so_far
-        raise
-    except (requests.exceptions.RequestException, DockerException) as error:
-        raise EngineUnavailableError(f"the container engine failed: {error}", so_far) from error

@@ -3,9 +3,20 @@
 import hashlib
 from typing import Any
 
+from models.limits import NetworkAccess
 from models.sandbox import SandboxConfig
+from models.security import LayerMode
 from security_profiles import CAPABILITY_BITS
-from worker.sandbox.container import SUPERVISOR_DESCRIPTORS, apparmor_name, seccomp_text, tmpfs
+from worker.sandbox.container import (
+    apparmor_name,
+    descriptor_limit,
+    process_limit,
+    seccomp_text,
+    tmpfs,
+)
+from worker.sandbox.full_network import NETWORK
+from worker.sandbox.guest import reachability
+from worker.sandbox.guest.protocol import EGRESS_FOLDER
 from worker.sandbox.report import InsideReport
 
 SECCOMP_FILTER_MODE = 2
@@ -31,7 +42,7 @@ def asked(spec: SandboxConfig) -> dict[str, Any]:
         **profile,
         "seccomp_sha256": _sha256(seccomp_text(spec)),
         "apparmor": apparmor_name(spec.profile),
-        "modes": {"apparmor": spec.apparmor, "user_namespace": spec.user_namespace},
+        "modes": _modes(spec),
         "restricted_python": spec.restricted_python,
     }
 
@@ -59,7 +70,9 @@ def describe(report: InsideReport, engine: dict[str, Any]) -> dict[str, Any]:
             "seccomp_sha256": _sha256(options["seccomp"]) if "seccomp" in options else None,
             "user_namespace": host["UsernsMode"] or "engine default",
             "binds": host["Binds"] or [],
-            "volumes": [mount["Destination"] for mount in engine["Mounts"]],
+            "volumes": [
+                mount["Destination"] for mount in engine["Mounts"] if mount.get("Type") != "bind"
+            ],
         },
     }
 
@@ -105,24 +118,40 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
             not spec.profile.read_only_filesystem or root.split(" ")[-1].startswith("ro"),
             "the root file system is writable",
         ),
-        (inside["interfaces"] in ([], ["lo"]), "has a network interface"),
+        (_network_as_asked(spec, inside, engine), "has another network than asked"),
         (inside["cgroup"]["memory_limit"] == memory, "the memory limit is not in force"),
-        (_pids(inside) <= spec.limits.processes + 1, "the process limit is not in force"),
+        (_pids(inside) <= process_limit(spec), "the process limit is not in force"),
         (_cores(inside) <= spec.limits.cpu_cores + CPU_ROUNDING, "the CPU limit is not in force"),
         (_no_swap(inside, memory), "swap is allowed"),
         (
-            inside["file_descriptors"] <= spec.limits.file_descriptors + SUPERVISOR_DESCRIPTORS,
+            inside["file_descriptors"] <= descriptor_limit(spec),
             "the descriptor limit is not in force",
         ),
         *(
             (_within(inside["mounts"].get(path, ""), wanted), f"{path} is no tmpfs as asked")
             for path, wanted in tmpfs(spec).items()
         ),
-        (not engine["privileged"] and not engine["binds"], "privileged, or host folders mounted"),
+        (not engine["privileged"], "runs as a privileged container"),
+        (_only_egress(spec, engine["binds"], ":"), "a folder of the host is mounted"),
         (not engine["volumes"], "the image brings a volume, which lies on the host's disk"),
-        (not inside["other_mounts"], "something else is mounted"),
+        (_only_egress(spec, inside["other_mounts"], " "), "something else is mounted"),
     )
     return [words for holds, words in checks if not holds]
+
+
+def _network_as_asked(spec: SandboxConfig, inside: dict[str, Any], engine: dict[str, Any]) -> bool:
+    if spec.network_access is NetworkAccess.FULL:
+        return bool(engine["network_mode"] == NETWORK and inside["interfaces"] == ["eth0", "lo"])
+    return bool(engine["network_mode"] == "none" and inside["interfaces"] in ([], ["lo"]))
+
+
+def _only_egress(spec: SandboxConfig, mounts: list[str], separator: str) -> bool:
+    """Whether what is mounted is the folder of the egress proxy, read-only, where that is asked."""
+    wanted = 1 if spec.uses_egress_proxy else 0
+    return len(mounts) == wanted and all(
+        EGRESS_FOLDER in mount.split(separator) and "ro" in mount.split(separator)
+        for mount in mounts
+    )
 
 
 def _pids(inside: dict[str, Any]) -> float:
@@ -182,7 +211,29 @@ def missing_layers(spec: SandboxConfig, isolation: dict[str, Any]) -> dict[str, 
     wanted = mode == "require" or (mode == "prefer" and spec.profile.user_namespace)
     if wanted and not is_remapped(inside["uid_map"]):
         missing["user_namespace"] = "user namespace: asked, but the engine remaps no users"
+    if spec.network_access is NetworkAccess.FULL and spec.full_network != "off":
+        missing |= _open_host(inside["reachability"])
     return missing
+
+
+def _open_host(found: dict[str, str]) -> dict[str, str]:
+    """Return the words for a host, or its cloud's metadata, that is not closed to `full`."""
+    # The kernel limits how often it says "prohibited", so that a closed gateway may be silent.
+    closed = found.get("metadata") == reachability.CLOSED and found.get("gateway") in (
+        reachability.CLOSED,
+        reachability.SILENT,
+    )
+    if closed:
+        return {}
+    seen = (
+        "this sandbox reaches the host or its cloud's metadata service"
+        if reachability.OPEN in found.values()
+        else "nothing shows that the host and metadata services are closed"
+    )
+    return {
+        "full_network": f"full network: {seen}; "
+        "as root on the Docker host: python -m worker full-network apply"
+    }
 
 
 def is_remapped(uid_map: list[str]) -> bool:
@@ -192,5 +243,13 @@ def is_remapped(uid_map: list[str]) -> bool:
 
 def required(spec: SandboxConfig, missing: dict[str, str]) -> list[str]:
     """Return which of the missing layers the settings require."""
-    modes = {"apparmor": spec.apparmor, "user_namespace": spec.user_namespace}
+    modes = _modes(spec)
     return [layer for layer in missing if modes[layer] == "require"]
+
+
+def _modes(spec: SandboxConfig) -> dict[str, LayerMode]:
+    return {
+        "apparmor": spec.apparmor,
+        "user_namespace": spec.user_namespace,
+        "full_network": spec.full_network,
+    }

@@ -23,6 +23,7 @@ Words = Annotated[str, AfterValidator(_printable)]
 Refusals = Annotated[str, AfterValidator(lambda text: _printable(text, MAX_REFUSALS))]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
+Reached = Literal["closed", "open", "silent", "unreachable", "absent"]
 Mask = Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")]
 
 
@@ -68,6 +69,7 @@ class InsideReport(_Report):
     mounts: dict[Words, Words] = Field(max_length=64)
     other_mounts: list[Words] = Field(max_length=64)
     interfaces: list[Words] = Field(max_length=64)
+    reachability: dict[Literal["gateway", "metadata"], Reached] = Field(default_factory=dict)
     file_descriptors: Count
 
 

@@ -44,12 +44,8 @@ def sandbox_facts(
     profiles = tuple(dict.fromkeys(settings.allowed_profiles))
     if not engine_answers:
         return tuple(_unknown(profile, NO_ENGINE, SEE_ENGINE) for profile in profiles)
-    backend = DockerBackend(
-        deployment=AUDIT_DEPLOYMENT.format(deployment=settings.deployment),
-        worker_id="security-audit",
-        timeout_seconds=settings.docker_timeout_seconds,
-        grace_seconds=settings.kill_grace_seconds,
-    )
+    own = AUDIT_DEPLOYMENT.format(deployment=settings.deployment)
+    backend = DockerBackend(settings.model_copy(update={"deployment": own}), "security-audit")
     found = []
     for profile in profiles:
         say(f"a sandbox under {profile}")

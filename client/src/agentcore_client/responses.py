@@ -74,6 +74,16 @@ class Usage(Response):
     peak_memory_bytes: int | None = None
 
 
+class NetworkUse(Response):
+    """What an execution did on its restricted network."""
+
+    requests: int
+    denied: int
+    bytes_up: int
+    bytes_down: int
+    outcomes: dict[str, int] = Field(default_factory=dict)
+
+
 class EffectiveLimits(Response):
     """The limits in force: MiB, cores, seconds and counts."""
 
@@ -123,6 +133,7 @@ class Execution(Response):
     artifacts: tuple[ArtifactInfo, ...] = ()
     warnings: tuple[str, ...] = ()
     usage: Usage = Field(default_factory=Usage)
+    network: NetworkUse | None = None
     isolation: dict[str, Any] | None = None
 
     @property

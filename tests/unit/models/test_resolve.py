@@ -244,18 +244,87 @@ def test_input_that_fills_the_memory_is_refused():
     assert refused.value.field == "files"
 
 
-def test_the_full_network_is_refused():
+FULL = {"source": "x", "resource_limits": {"network_access": "full"}}
+
+
+def test_the_full_network_needs_a_setting():
     with pytest.raises(RequestRefusedError) as refused:
-        effective({"source": "x", "resource_limits": {"network_access": "full"}})
+        effective(FULL)
     assert refused.value.field == "resource_limits.network_access"
+    assert effective(FULL, allow_full_network=True).network_access is NetworkAccess.FULL
 
 
-@pytest.mark.parametrize("access", ["none", "restricted"])
-def test_hosts_are_refused_while_nothing_can_reach_them(access):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"security_profile": "minimal", "resource_limits": {"network_access": "restricted"}},
+        {"security_options": {"blocked_syscalls": ["connect"]}},
+    ],
+)
+@pytest.mark.parametrize("network", [FULL, {"source": "x", "allowed_hosts": ["a.com"]}])
+def test_a_network_without_the_calls_to_use_it_is_refused(changes, network):
+    with pytest.raises(RequestRefusedError, match="system calls") as refused:
+        effective(changes | network, allow_full_network=True)
+    asked = "allowed_hosts" if "allowed_hosts" in network else "resource_limits.network_access"
+    assert refused.value.field == asked
+
+
+def reaching(*hosts, access="restricted", **changes):
     limits = {"network_access": access}
+    body = {"source": "x", "allowed_hosts": hosts, "resource_limits": limits}
+    return effective(body, **changes).network_access
+
+
+def test_hosts_are_accepted_where_the_network_is_restricted():
+    assert reaching("a.com", "*.b.com:8443", "10.0.0.0/8", "1.1.1.1") is NetworkAccess.RESTRICTED
+
+
+def test_hosts_are_kept_in_their_one_spelling():
+    body = {"source": "x", "allowed_hosts": ["API.Example.com.", "[0::1]:080"]}
+    assert merged(body).allowed_hosts == ("api.example.com", "[::1]:80")
+
+
+def refused_host(*hosts, **changes):
+    """Return the words in which a list of hosts is refused."""
     with pytest.raises(RequestRefusedError) as refused:
-        effective({"source": "x", "allowed_hosts": ["a.com"], "resource_limits": limits})
+        reaching(*hosts, **changes)
     assert refused.value.field == "allowed_hosts"
+    return refused.value.message
+
+
+def test_hosts_are_refused_without_a_network():
+    assert "restricted" in refused_host("a.com", access="none")
+
+
+@pytest.mark.parametrize(
+    ("host", "use"),
+    [("127.0.0.1", "loopback"), ("169.254.0.0/16", "link-local"), ("fe80::/10", "link-local"),
+     ("169.254.169.254", "metadata"), ("fd00:ec2::254", "metadata"), ("224.0.0.1", "multicast"),
+     ("0.0.0.0", "unspecified"), ("::", "unspecified"), ("::ffff:a00:1", "IPv4-mapped"),
+     ("64:ff9b::/96", "NAT64"), ("100.64.0.0/10", "carrier-grade NAT")],
+)  # fmt: skip
+def test_a_special_address_is_refused_unless_the_ceiling_names_it(host, use):
+    words = refused_host("a.com", host)
+    assert host in words
+    assert use in words
+    assert "AGENTCORE_EGRESS_CEILING" in words
+    assert reaching("a.com", host, egress_ceiling=["*", host]) is NetworkAccess.RESTRICTED
+
+
+def test_a_host_beyond_the_ceiling_is_refused_with_the_ceiling():
+    ceiling = ["*.corp.example", "10.1.0.0/16"]
+    assert reaching("git.corp.example", "10.1.2.3", egress_ceiling=ceiling)
+    for host in ("a.com", "10.0.0.0/8", "git.corp.example:22", "corp.example"):
+        words = refused_host("git.corp.example", host, egress_ceiling=ceiling)
+        assert words.startswith(f"{host} ")
+        assert "*.corp.example, 10.1.0.0/16" in words
+
+
+def test_a_denied_host_is_refused_and_a_broader_entry_is_not():
+    denied = {"egress_deny": ["evil.com", "10.1.0.0/16"]}
+    for host in ("evil.com", "evil.com:8443", "10.1.2.3"):
+        assert "deny list" in refused_host("a.com", host, **denied)
+    assert reaching("*.com", "10.0.0.0/8", "sub.evil.com", **denied)
 
 
 def test_the_profile_chooses_the_network_unless_the_request_does():

@@ -62,6 +62,19 @@ def test_without_hosts_nothing_outside_is_reached(access):
     assert not spec(source="x", resource_limits={"network_access": access}).allow_network
 
 
+def test_the_hosts_travel_with_the_operators_lists():
+    lists = {"egress_ceiling": ["*", "10.0.0.0/8"], "egress_deny": ["Evil.com"]}
+    settings = Settings(database_url="postgresql://x", broker_url="redis://x", **lists)
+    body = {"source": "x", "allowed_hosts": ["A.com", "10.1.2.3:443"]}
+    built = spec(**body)
+    assert built.allow_network
+    assert built.allowed_hosts == ("a.com", "10.1.2.3:443")
+    assert (built.egress_ceiling, built.egress_deny) == (None, ())
+    request = merge_agent(ExecutionRequest.model_validate(body), None)
+    under = build_spec(ID, 2, request, resolve(request, settings), settings)
+    assert (under.egress_ceiling, under.egress_deny) == (("*", "10.0.0.0/8"), ("evil.com",))
+
+
 def test_the_caps_are_the_operators():
     built = spec(source="x")
     assert built.max_output_bytes == SETTINGS.max_output_bytes

@@ -61,6 +61,13 @@ def test_every_missing_setting_is_named_at_once(env):
         ("AGENTCORE_ALLOWED_PROFILES", '["root"]'),
         ("AGENTCORE_CEILING_MEMORY_MB", "31"),
         ("AGENTCORE_CEILING_EXECUTION_TIME_SECONDS", "nan"),
+        ("AGENTCORE_EGRESS_CEILING", '["not a host"]'),
+        ("AGENTCORE_EGRESS_DENY", '["10.0.0.1/8"]'),
+        ("AGENTCORE_EGRESS_MAX_CONNECTIONS", "0"),
+        ("AGENTCORE_EGRESS_MAX_BYTES_UP", "-1"),
+        ("AGENTCORE_EGRESS_MAX_BYTES_DOWN", "1e30"),
+        ("AGENTCORE_EGRESS_CONNECT_SECONDS", "0"),
+        ("AGENTCORE_EGRESS_IDLE_SECONDS", "inf"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_variable(env, variable, value):
@@ -70,7 +77,13 @@ def test_a_wrong_value_is_named_by_its_variable(env, variable, value):
 
 
 @pytest.mark.parametrize(
-    "variable", ["AGENTCORE_CORS_ORIGINS", "AGENTCORE_SANDBOX_IMAGES", "AGENTCORE_ALLOWED_PROFILES"]
+    "variable",
+    [
+        "AGENTCORE_CORS_ORIGINS",
+        "AGENTCORE_SANDBOX_IMAGES",
+        "AGENTCORE_ALLOWED_PROFILES",
+        "AGENTCORE_EGRESS_CEILING",
+    ],
 )
 def test_a_value_that_is_not_json_is_named_by_its_variable(env, variable):
     env.setenv(variable, "not json")
@@ -131,6 +144,21 @@ def test_a_json_value_is_read_from_a_file_too(env, tmp_path, name, text, value):
     path.write_text(text, encoding="utf-8")
     env.setenv(f"AGENTCORE_{name}_FILE", str(path))
     assert getattr(load_settings(), name.lower()) == value
+
+
+def test_the_lists_of_hosts_are_kept_in_their_one_spelling(env):
+    env.setenv("AGENTCORE_EGRESS_CEILING", '["*", "*.Example.com.", "127.0.0.1/32:8080"]')
+    env.setenv("AGENTCORE_EGRESS_DENY", '["EVIL.com"]')
+    settings = load_settings()
+    assert settings.egress_ceiling == ("*", "*.example.com", "127.0.0.1:8080")
+    assert settings.egress_deny == ("evil.com",)
+
+
+def test_no_ceiling_is_not_an_empty_ceiling(env):
+    assert load_settings().egress_ceiling is None
+    load_settings.cache_clear()
+    env.setenv("AGENTCORE_EGRESS_CEILING", "[]")
+    assert load_settings().egress_ceiling == ()
 
 
 def test_no_secret_is_shown(env):

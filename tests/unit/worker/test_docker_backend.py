@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 import pytest
 from docker.errors import APIError
 
+from models.settings import Settings
 from worker.sandbox import container
 from worker.sandbox.conversation import encode_job
 from worker.sandbox.docker_backend import DockerBackend
@@ -18,7 +19,14 @@ EXECUTION = "12345678-1234-5678-1234-567812345678"
 
 @pytest.fixture
 def backend():
-    return DockerBackend(deployment="unit", worker_id="w:1", timeout_seconds=1, grace_seconds=1)
+    settings = Settings(
+        database_url="unused://",
+        broker_url="unused://",
+        deployment="unit",
+        docker_timeout_seconds=1,
+        kill_grace_seconds=1,
+    )
+    return DockerBackend(settings, "w:1")
 
 
 def labels(**changes):

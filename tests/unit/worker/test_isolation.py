@@ -6,8 +6,9 @@ import json
 import pytest
 
 from tests.unit.storable import assert_jsonb
-from worker.sandbox.container import seccomp_text
+from worker.sandbox.container import process_limit, seccomp_text
 from worker.sandbox.errors import ProtocolError
+from worker.sandbox.full_network import NETWORK
 from worker.sandbox.isolation import (
     asked,
     capability_names,
@@ -298,4 +299,90 @@ def test_what_was_asked_is_recorded_with_the_requests_changes(make_spec):
     assert told["profile_name"] == "standard"
     assert told["blocked_syscalls"] == ["socket"]
     assert told["seccomp_sha256"] != asked(make_spec())["seccomp_sha256"]
-    assert told["modes"] == {"apparmor": "prefer", "user_namespace": "prefer"}
+    assert set(told["modes"]) == {"apparmor", "user_namespace", "full_network"}
+    assert set(told["modes"].values()) == {"prefer"}
+
+
+REACHING = {"source": "x", "allowed_hosts": ["a.example"]}
+MOUNTED = "/run/agentcore ext4 ro"
+BOUND = "/run/gates/g1:/run/agentcore:ro"
+
+
+def reaching(make_spec, mounts, binds):
+    spec = make_spec(REACHING)
+    inside = changed(INSIDE, "other_mounts", mounts)
+    inside = changed(inside, "cgroup.pids_limit", str(process_limit(spec)))
+    return weaker(spec, inside, changed(ENGINE, "HostConfig.Binds", binds))
+
+
+def test_the_folder_of_the_egress_proxy_is_the_one_mount_that_is_asked(make_spec):
+    assert reaching(make_spec, [MOUNTED], [BOUND]) == []
+
+
+@pytest.mark.parametrize(
+    ("mounts", "binds"),
+    [
+        ([], [BOUND]),
+        ([MOUNTED], []),
+        (["/run/agentcore ext4 rw"], [BOUND]),
+        ([MOUNTED], ["/run/gates/g1:/run/agentcore:rw"]),
+        ([MOUNTED], ["/run/gates/g1:/run/agentcore"]),
+        ([MOUNTED, "/data ext4 ro"], [BOUND]),
+        ([MOUNTED], [BOUND, "/:/host:ro"]),
+        (["/data ext4 ro"], ["/:/data:ro"]),
+    ],
+)
+def test_any_other_mount_is_weaker(make_spec, mounts, binds):
+    assert reaching(make_spec, mounts, binds) != []
+
+
+def test_a_folder_is_weaker_where_no_host_may_be_reached(make_spec):
+    assert weaker(make_spec(), changed(INSIDE, "other_mounts", [MOUNTED])) != []
+
+
+FULL = {"source": "x", "resource_limits": {"network_access": "full"}}
+CLOSED = {"gateway": "closed", "metadata": "closed"}
+
+
+def full(make_spec, **settings):
+    return make_spec(FULL, allow_full_network=True, **settings)
+
+
+def on_the_network(interfaces, mode, reached=CLOSED):
+    inside = changed(INSIDE, "interfaces", interfaces)
+    inside["reachability"] = reached
+    return inside, changed(ENGINE, "HostConfig.NetworkMode", mode)
+
+
+def test_full_is_its_own_network_and_no_other(make_spec):
+    spec = full(make_spec)
+    assert weaker(spec, *on_the_network(["eth0", "lo"], NETWORK)) == []
+    assert weaker(spec, *on_the_network(["eth0", "lo"], "bridge")) != []
+    assert weaker(spec, *on_the_network(["eth0", "eth1", "lo"], NETWORK)) != []
+    assert weaker(make_spec(), *on_the_network(["eth0", "lo"], NETWORK)) != []
+    assert weaker(make_spec(), *on_the_network(["lo"], NETWORK)) != []
+
+
+@pytest.mark.parametrize(
+    ("reached", "words"),
+    [
+        (CLOSED, None),
+        (CLOSED | {"gateway": "silent"}, None),
+        (CLOSED | {"gateway": "open"}, "reaches the host"),
+        (CLOSED | {"metadata": "open"}, "reaches the host"),
+        (CLOSED | {"metadata": "silent"}, "nothing shows"),
+        (CLOSED | {"metadata": "unreachable"}, "nothing shows"),
+        (CLOSED | {"gateway": "absent"}, "nothing shows"),
+        ({}, "nothing shows"),
+    ],
+)
+def test_what_full_reaches_of_the_host_is_told(make_spec, reached, words):
+    inside, engine = on_the_network(["eth0", "lo"], NETWORK, reached)
+    for mode, refuses in (("prefer", False), ("require", True), ("off", False)):
+        spec = full(make_spec, full_network=mode)
+        found = missing_layers(spec, described(inside, engine))
+        if words is None or mode == "off":
+            assert "full_network" not in found
+        else:
+            assert words in found["full_network"]
+            assert ("full_network" in required(spec, found)) is refuses

@@ -104,8 +104,8 @@ def _mounts() -> dict[str, str]:
 
 def _other_mounts() -> list[str]:
     others = [
-        f"{target} {kind}"[:200]
-        for target, kind, _options in _mount_table()
+        f"{target} {kind} {options.partition(',')[0]}"[:200]
+        for target, kind, options in _mount_table()
         if target not in (*MOUNTS, *RUNTIME_MOUNTS) and not target.startswith(RUNTIME_TREES)
     ]
     return others[:MAX_OTHER_MOUNTS]

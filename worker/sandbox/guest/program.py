@@ -26,6 +26,20 @@ BASE_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",  # or a killed program's last lines would be lost
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+_PROXY = f"http://127.0.0.1:{protocol.EGRESS_PORT}"
+_DIRECT = "localhost,127.0.0.1,::1"
+# In both cases of letters: curl reads only the lower one of http_proxy, others only the upper.
+# Of all kinds HTTP's: for SOCKS many clients need a package that an image may not have.
+PROXY_ENVIRONMENT = {
+    name: value
+    for upper, value in (
+        ("HTTP_PROXY", _PROXY),
+        ("HTTPS_PROXY", _PROXY),
+        ("ALL_PROXY", _PROXY),
+        ("NO_PROXY", _DIRECT),
+    )
+    for name in (upper, upper.lower())
+}
 
 
 def set_dumpable(value: int) -> None:
@@ -114,7 +128,9 @@ def _become(
             # Not whatever the environment's PATH leads to.
             program = sys.executable
             os.dup2(policy, protocol.POLICY_FD)
-        os.execvpe(program, job["argv"], BASE_ENVIRONMENT | job["environment"])  # noqa: S606
+        proxy = PROXY_ENVIRONMENT if job.get("egress") else {}
+        environment = BASE_ENVIRONMENT | proxy | job["environment"]
+        os.execvpe(program, job["argv"], environment)  # noqa: S606
     except BaseException as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         os.write(failure, (stage + (text or "unknown error")).encode(errors="replace")[:256])

@@ -17,6 +17,11 @@ POLICY_RUNNER = "/usr/local/lib/agentcore/guest/restricted"
 POLICY_FD = 3
 POLICY_REFUSED = "refused by RestrictedPython, a policy and no security boundary"
 
+# Where a sandbox that may reach hosts finds its egress proxy: a folder of the host, read-only.
+EGRESS_FOLDER = "/run/agentcore"
+EGRESS_SOCKET = f"{EGRESS_FOLDER}/egress.sock"
+EGRESS_PORT = 3128  # on loopback inside, where programs find it; as many HTTP proxies have it
+
 JOB = b"J"  # JSON: what to run
 DATA = b"D"  # bytes of the next input file, or of standard input
 KILL = b"K"  # end the program now, then report as usual

@@ -11,7 +11,7 @@ import signal
 import time
 from typing import Any
 
-from . import artifacts, isolation, protocol
+from . import artifacts, forwarder, isolation, protocol, reachability
 from .capture import Capture
 from .channel import Channel, ChannelClosedError
 from .program import Program, place_files, set_dumpable
@@ -30,6 +30,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     channel = Channel(*_take_standard_streams())
     report = isolation.read()
+    if report["interfaces"] not in ([], ["lo"]):
+        report["reachability"] = reachability.probe()
     set_dumpable(0)  # after reading: /proc/self is root's from here on
     report["dumpable"] = False
     try:
@@ -71,6 +73,8 @@ class _Run:
         """Do it all; the last frame is EXIT."""
         try:
             stdin = place_files(self.channel, self.job)
+            if self.job.get("egress"):
+                forwarder.start()
         except OSError as error:
             self.channel.send_json(protocol.EXIT, {"setup_error": error.strerror})
             return

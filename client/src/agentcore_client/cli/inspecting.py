@@ -192,7 +192,7 @@ def _described(execution: Execution) -> list[tuple[str, object]]:
         ("agent", agent),
         ("image", execution.image),
         ("profile", execution.security_profile),
-        ("network", execution.network_access),
+        ("network", _network(execution)),
         (
             "limits",
             f"{limits.memory_mb} MiB, {limits.cpu_cores:g} cores, {limits.processes} processes, "
@@ -221,6 +221,16 @@ def _row(execution: Execution) -> tuple[object, ...]:
         _moment(execution.created_at),
         seconds,
         _labels(execution),
+    )
+
+
+def _network(execution: Execution) -> str:
+    use = execution.network
+    if use is None:
+        return execution.network_access
+    return (
+        f"{execution.network_access}: {use.requests} requests, {use.denied} denied, "
+        f"{use.bytes_up} bytes up, {use.bytes_down} down"
     )
 
 

@@ -1,0 +1,157 @@
+"""A sandbox's way to the hosts that it may reach, and what is told of its use afterwards."""
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+from models.hosts import Address, parse_rule
+from models.sandbox import Outcome, SandboxConfig
+from models.settings import Settings
+from models.status import Reason
+from worker.sandbox.egress.client import EgressProxy, Gate
+from worker.sandbox.egress.decisions import Decision, Report
+from worker.sandbox.egress.errors import EgressUnavailableError, SocketPathError
+from worker.sandbox.egress.limits import Limits
+from worker.sandbox.egress.policy import Policy
+from worker.sandbox.errors import SandboxError, SandboxStartError
+
+EVENT_DECISIONS = 20  # in one audit event, whose data is bounded by the database
+SHOWN_DENIALS = 3  # in the result's warning; the audit trail has the others
+
+
+class Egress:
+    """Opens a gate in the worker's egress proxy for each sandbox that may reach hosts.
+
+    The proxy is a process of its own, started at the first use.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._proxy: EgressProxy | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def gate(self, spec: SandboxConfig) -> Iterator[Gate | None]:
+        """Hold a gate open for a sandbox; None for one that reaches nothing.
+
+        Raises SandboxStartError when there can be none. What an interrupted run did on its network
+        is added to the error's `so_far`.
+        """
+        if not spec.uses_egress_proxy:
+            yield None
+            return
+        gate = self._open(spec)
+        try:
+            yield gate
+        except SandboxError as error:
+            if error.so_far is not None:
+                error.so_far = add_network(error.so_far, gate.close())
+            raise
+        finally:
+            gate.close()
+
+    def _open(self, spec: SandboxConfig) -> Gate:
+        settings = self._settings
+        denied = (*spec.egress_deny, *own_addresses(spec.egress_ceiling))
+        policy = Policy.parsed(spec.allowed_hosts, spec.egress_ceiling, denied)
+        limits = Limits(
+            max_requests=spec.limits.network_requests,
+            max_connections=settings.egress_max_connections,
+            max_bytes_up=settings.egress_max_bytes_up,
+            max_bytes_down=settings.egress_max_bytes_down,
+            resolve_seconds=settings.egress_connect_seconds,
+            connect_seconds=settings.egress_connect_seconds,
+            idle_seconds=settings.egress_idle_seconds,
+        )
+        try:
+            with self._lock:
+                if self._proxy is None:
+                    self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
+            return self._proxy.open(policy, limits)
+        except (EgressUnavailableError, SocketPathError, OSError) as error:
+            raise SandboxStartError(f"the egress proxy: {error}") from error
+
+
+def own_addresses(ceiling: Sequence[str] | None) -> list[str]:
+    """Return this host's addresses, which no sandbox reaches unless the ceiling names them singly.
+
+    A tenant may list private networks, and this host's services may listen in one of them.
+    """
+    named = [rule.network for rule in map(parse_rule, ceiling or ()) if rule.network is not None]
+    single = {network.network_address for network in named if network.num_addresses == 1}
+    return [str(address) for address in _local() if address not in single]
+
+
+def _local() -> set[Address]:
+    """Return the addresses of this host's interfaces, as the kernel tells them (Linux)."""
+    found: set[Address] = set()
+    with suppress(OSError):  # a kernel without IPv6 has no such file
+        lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
+        found |= {IPv6Address(int(line.split()[0], 16)) for line in lines}
+    leaf = ""
+    for line in Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines():
+        word = line.split()
+        if word[0] == "|--":
+            leaf = word[1]
+        elif word[:3] == ["/32", "host", "LOCAL"]:
+            found.add(IPv4Address(leaf))
+    return found
+
+
+def _private_folder() -> Path:
+    """Return where the sockets lie unless a setting says so: short, for a socket's path is."""
+    user = os.geteuid()
+    if user == 0:
+        return Path("/run/agentcore-egress")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    # Another user who is there first can make us refuse it, and no more.
+    return Path(runtime or "/tmp") / f"agentcore-egress-{user}"  # noqa: S108
+
+
+def add_network(outcome: Outcome, report: Report) -> Outcome:
+    """Return the outcome with what the egress proxy tells of this sandbox."""
+    totals = {
+        "requests": report.requests,
+        "denied": report.denied,
+        "bytes_up": report.bytes_up,
+        "bytes_down": report.bytes_down,
+        "outcomes": dict(report.outcomes),
+    }
+    return replace(
+        outcome,
+        network=totals,
+        network_events=tuple(_events(report)),
+        warnings=(*outcome.warnings, *_warnings(report)),
+    )
+
+
+def _events(report: Report) -> Iterator[dict[str, Any]]:
+    """Yield the data of audit events: the decisions in batches, then those only counted."""
+    decisions = report.decisions
+    for start in range(0, len(decisions), EVENT_DECISIONS):
+        batch = decisions[start : start + EVENT_DECISIONS]
+        yield {"decisions": [_decision(item) for item in batch]}
+    if report.more:
+        yield {"counted": dict(report.more), "counted_by_host": dict(report.more_hosts)}
+    if report.restarts:
+        yield {"proxy_restarts": report.restarts, "note": "decisions before a restart may be lost"}
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    facts = {name: value for name, value in asdict(decision).items() if value is not None}
+    return facts | {"time": round(decision.time, 3), "seconds": round(decision.seconds, 3)}
+
+
+def _warnings(report: Report) -> Iterator[str]:
+    if not report.denied:
+        return
+    denials: Mapping[str, None] = dict.fromkeys(
+        f"{item.host}:{item.port} {item.reason}" for item in report.decisions if not item.allowed
+    )
+    shown = ", ".join(list(denials)[:SHOWN_DENIALS])
+    yield f"{Reason.NETWORK_DENIED}: {report.denied} refused; {shown}"
