@@ -8,7 +8,7 @@ SOURCES := api worker models security_profiles deploy tests client migrations
 COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
 
-.PHONY: help bootstrap prepare demo test security audit chaos check up down status lock secrets sandbox-image
+.PHONY: help bootstrap prepare demo test security audit chaos bench check up down status lock secrets sandbox-image
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -38,6 +38,9 @@ audit: prepare ## Say what is enforced on this host, what is not, and why
 
 chaos: prepare ## Kill things at random and check that nothing is lost (FAULTS=200 SEED=...)
 	@$(VENV)/python -m tests.chaos --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED))
+
+bench: bootstrap ## Measure, side by side, into build/bench/bench.json
+	@$(VENV)/python -m tests.benchmarks
 
 check: bootstrap ## Lint, types, import rules, unit tests, generated files
 	$(VENV)/ruff check $(SOURCES)

@@ -1,0 +1,15 @@
+"""`make bench`: what things cost, each beside what it is compared with, in one run."""
+
+from tests.benchmarks import egress
+from tests.benchmarks.rows import machine, write
+
+
+def main() -> None:
+    """Measure everything and write it down."""
+    facts = machine()
+    print("the egress proxy ...", flush=True)
+    write(facts, egress.rows())
+
+
+if __name__ == "__main__":
+    main()
