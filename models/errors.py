@@ -7,6 +7,7 @@ AgentCoreError
 ├── NotFoundError            no such row for this tenant
 ├── ConflictError            the idempotency key was used for another request
 └── StoreUnavailableError    PostgreSQL does not answer
+    └── TenantBusyError      another request of the tenant hangs in its turn; others are served
 """
 
 from collections.abc import Iterable
@@ -55,3 +56,7 @@ class ConflictError(AgentCoreError):
 
 class StoreUnavailableError(AgentCoreError):
     """The database does not answer; the caller may try again."""
+
+
+class TenantBusyError(StoreUnavailableError):
+    """Another request of this tenant hangs in its turn; the caller may try again."""

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from models.errors import StoreUnavailableError
+from models.errors import StoreUnavailableError, TenantBusyError
 from models.session import transaction
 from models.settings import load_settings
 from worker import doorbell
@@ -120,8 +122,13 @@ def refill_all() -> int:
 
 
 def _take_turn(session: Session, tenant_id: UUID) -> None:
-    """Wait for this tenant's turn. Raises StoreUnavailableError, by way of `transaction`."""
+    """Wait for this tenant's turn. Raises TenantBusyError."""
     session.execute(text(f"SET LOCAL lock_timeout = '{TURN_TIMEOUT}'"))
     # The start of a random UUID: two tenants of one number would only wait for each other.
     number = int.from_bytes(tenant_id.bytes[:4], signed=True)
-    session.execute(select(func.pg_advisory_xact_lock(LOCK, number)))
+    try:
+        session.execute(select(func.pg_advisory_xact_lock(LOCK, number)))
+    except OperationalError as error:
+        if not isinstance(error.orig, LockNotAvailable):
+            raise
+        raise TenantBusyError("another request of this tenant hangs; try again") from error

@@ -16,7 +16,7 @@ from celery.worker.control import control_command, inspect_command
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from models.errors import AgentCoreError, StoreUnavailableError
+from models.errors import AgentCoreError, StoreUnavailableError, TenantBusyError
 from models.execution import ExecutionRequest
 from models.permissions import EVERYTHING
 from models.session import transaction
@@ -130,6 +130,8 @@ def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Sub
     for _ in range(STORE_TRIES - 1):
         try:
             return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
+        except TenantBusyError:
+            raise  # its threads are the sweep's and all other tenants', too
         except StoreUnavailableError:
             time.sleep(random.uniform(1, 3))  # noqa: S311 - jitter, not a secret
     return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
