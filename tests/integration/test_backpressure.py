@@ -109,16 +109,16 @@ def test_ten_thousand_of_one_tenant_keep_another_waiting_for_a_share_only(
     wait_until(lambda: len(_claims(stack, "greedy")) > 2 * share, 60, "the flood to run")
 
     # The same priority: bounded by the order alone, whatever the time.
-    accepted = [modest.submit("pass") for _ in range(5)]
-    since = _ask(stack, "SELECT created_at FROM executions WHERE id = %s", accepted[0]["id"])
-    assert [modest.outcome(item["id"])["status"] for item in accepted] == ["succeeded"] * 5
-    since_us = since[0]["created_at"].timestamp() * 1e6
-    mine = [item["at_us"] for item in _claims(stack, "modest")]
+    accepted = [modest.submit("pass")["id"] for _ in range(5)]
+    assert [modest.outcome(item)["status"] for item in accepted] == ["succeeded"] * 5
+    mine = {str(item["id"]): item["at_us"] for item in _claims(stack, "modest")}
     theirs = [item["at_us"] for item in _claims(stack, "greedy")]
-    for number, at_us in enumerate(mine):
-        before = sum(since_us < other < at_us for other in theirs)
+    for item in accepted:
+        query = "SELECT created_at FROM executions WHERE id = %s"
+        since_us = _ask(stack, query, item)[0]["created_at"].timestamp() * 1e6
+        before = sum(since_us < other < mine[item] for other in theirs)
         # The share was let in before us; a slot that we got frees no second one for them.
-        assert before <= share + SLOTS, (number, before)
+        assert before <= share + SLOTS, (item, before)
 
     # The lowest priority waits until it is sent again, and not for the whole flood.
     assert modest.run("pass", priority=0)["status"] == "succeeded"
@@ -142,7 +142,7 @@ def test_ten_thousand_of_one_tenant_keep_another_waiting_for_a_share_only(
         )
         with pytest.raises(ValueError, match="too many executions are queued"):
             task.get(timeout=30)
-    assert modest.submit("pass")["status"] == "queued"
+    modest.submit("pass")  # nobody else is refused
     _ask(
         stack,
         """UPDATE executions SET status = 'cancelled', reason = 'cancel_requested'

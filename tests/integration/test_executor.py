@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import sessionmaker
 
-from deploy.local.services import Services
 from models import session as sessions
 from models.errors import StoreUnavailableError
 from models.sandbox import Outcome
 from models.settings import Settings
 from models.status import Status
 from tests.harness import Stack, wait_until
+from tests.integration.facts import bare_stack
 from worker import claims, janitor
 from worker.execution import Executor
 from worker.housekeeping import Housekeeping
@@ -23,6 +23,13 @@ from worker.sandbox.fake import FakeBackend
 
 SUCCESS = Outcome(status=Status.SUCCEEDED, exit_code=0)
 Row = dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A database of its own: neither a sweep nor a worker touches what a test has set up."""
+    with bare_stack(tmp_path_factory.mktemp("executor"), "unused") as (made, _):
+        yield made
 
 
 @pytest.fixture
@@ -37,9 +44,7 @@ def settings(stack: Stack) -> Settings:
 
 
 @pytest.fixture
-def query(
-    settings: Settings, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Row]]:
+def query(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Row]]:
     """Runs a statement; also points this process's sessions at the stack's database."""
     engine = create_engine(settings.database_url.get_secret_value())
     monkeypatch.setattr(sessions, "_sessions", lambda: sessionmaker(engine, expire_on_commit=False))

@@ -73,7 +73,8 @@ def test_a_worker_that_hangs_loses_its_container_to_another_and_cannot_write(
         os.kill(two_workers.processes[hung].pid, signal.SIGCONT)
     assert (execution["status"], execution["reason"]) == ("lost", "worker_lost")
     # It notices, writes nothing, and goes on.
-    wait_until(lambda: "lease_lost" in two_workers.log(hung), 20, "the worker's own notice")
+    log = two_workers.directory / f"{hung}.log"
+    wait_until(lambda: "lease_lost" in log.read_text(), 20, "the worker's own notice")
     other = "run-a" if hung == "run-b" else "run-b"
     two_workers.stop(other)
     assert api.run("print('on')")["stdout"]["text"] == "on\n"

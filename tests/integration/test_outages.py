@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import httpx
@@ -35,10 +36,11 @@ def own_stack(
     running.stop()
 
 
-def _containers(engine: docker.DockerClient, stack: Stack) -> list[object]:
+def _containers(engine: docker.DockerClient, stack: Stack) -> list[Any]:
     deployment = stack.environment["AGENTCORE_DEPLOYMENT"]
     filters = {"label": f"dev.agentcore.deployment={deployment}"}
-    return engine.containers.list(all=True, filters=filters)
+    # Not the SDK's list, which looks at each again and fails when one has gone meanwhile.
+    return engine.api.containers(all=True, filters=filters)
 
 
 def _readiness(stack: Stack) -> dict[str, object]:
@@ -125,7 +127,7 @@ def test_a_killed_worker_leaves_no_container_and_one_outcome(
     own_stack.processes.pop("run").wait()
     # The supervisors see their input end: no worker is needed for the containers to go down.
     wait_until(
-        lambda: all(item.status != "running" for item in _containers(engine, own_stack)),
+        lambda: all(item["State"] != "running" for item in _containers(engine, own_stack)),
         10, "containers to end",
     )  # fmt: skip
     own_stack.start("run-again")

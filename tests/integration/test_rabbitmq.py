@@ -141,7 +141,7 @@ def test_a_run_longer_than_the_brokers_patience_ends_once(
     on_rabbit: Stack, rabbit: RabbitMQ, tenant: Api
 ) -> None:
     lost = rabbit.log.count("timed out")
-    accepted = tenant.submit(f"import time; time.sleep({PATIENCE + 3}); print('late')")
+    accepted = tenant.submit(f"import time; time.sleep({PATIENCE + 6}); print('late')")
     wait_until(lambda: rabbit.log.count("timed out") > lost, 20, "the broker's patience to end")
     assert tenant.get(f"/v1/executions/{accepted['id']}").json()["status"] == "running"
     execution = tenant.outcome(accepted["id"])

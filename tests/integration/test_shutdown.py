@@ -80,9 +80,10 @@ def test_what_outlasts_the_drain_is_handed_back_or_lost_with_a_reason(
 ) -> None:
     start_worker(pair, "run-a", drain_seconds="1")
     once = rolling.submit(SLEEP, **LONG)
+    rolling.wait_started(once["id"])
+    # It has only just started when the worker is stopped, and so outlasts the drain.
     twice = rolling.submit("import time; time.sleep(4); print('done')", max_attempts=2, **LONG)
-    for item in (once, twice):
-        rolling.wait_started(item["id"])
+    rolling.wait_started(twice["id"])
     started = time.monotonic()
     assert _stop(pair, "run-a") == 0
     assert time.monotonic() - started < 10
@@ -95,6 +96,27 @@ def test_what_outlasts_the_drain_is_handed_back_or_lost_with_a_reason(
     retried = rolling.outcome(twice["id"], timeout=20)
     assert (retried["status"], retried["attempt"]) == ("succeeded", 2)
     assert _stop(pair, "run-b") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGHUP])
+def test_the_signals_of_a_terminal_drain_as_a_term_does(
+    pair: Stack, rolling: Api, engine: docker.DockerClient, number: signal.Signals
+) -> None:
+    drain = 5
+    start_worker(pair, "run-a", drain_seconds=str(drain))
+    outlasts = rolling.submit(SLEEP, **LONG)
+    rolling.wait_started(outlasts["id"])
+    ends = rolling.submit("import time; time.sleep(1); print('finished')")
+    rolling.wait_started(ends["id"])
+    started = time.monotonic()
+    # Left to Celery, SIGHUP starts the program anew, and SIGQUIT waits for nothing.
+    assert _stop(pair, "run-a", number) == 0
+    assert drain - 1 < time.monotonic() - started < drain + 10
+    execution = rolling.outcome(ends["id"], timeout=1)
+    assert (execution["status"], execution["stdout"]["text"]) == ("succeeded", "finished\n")
+    lost = rolling.outcome(outlasts["id"], timeout=1)
+    assert (lost["status"], lost["reason"]) == ("lost", "worker_lost")
+    assert containers(engine, pair) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

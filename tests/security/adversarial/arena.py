@@ -67,7 +67,8 @@ class Arena:
     def containers(self) -> list[Any]:
         """The containers of this deployment, running or not."""
         label = f"dev.agentcore.deployment={self.stack.environment['AGENTCORE_DEPLOYMENT']}"
-        return list(self.engine.containers.list(all=True, filters={"label": label}))
+        # Not the SDK's list, which looks at each again and fails when one has gone meanwhile.
+        return list(self.engine.api.containers(all=True, filters={"label": label}))
 
     def problems(self) -> list[str]:
         """What is wrong with the host and the deployment, in words."""
@@ -83,7 +84,7 @@ class Arena:
                 found.append(f"the process {name} ended: {self.stack.log(name)[-300:]}")
         try:
             self.engine.ping()
-            found += [f"container {item.short_id} is left" for item in self.containers()]
+            found += [f"container {item['Id'][:12]} is left" for item in self.containers()]
         except docker.errors.DockerException as error:
             found.append(f"the engine does not answer: {error}")
         return found

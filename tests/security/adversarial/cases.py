@@ -78,7 +78,7 @@ def row(name: str, tries: str, *ends: str, **more: object) -> Case:
 
 # fmt: off
 RESOURCES = (
-    row("fork_bomb", "forks for ever", TIMED_OUT, seconds=1),
+    row("fork_bomb", "forks for ever", TIMED_OUT, seconds=1, memory_mb=256),
     row("memory_bomb", "takes memory without end", OUT_OF_MEMORY),
     row("memory_bomb_in_child", "the same in a child", SUCCEEDED,
         checks=(checks.output_is("-9\n"), checks.warns("ended for memory"))),
@@ -95,12 +95,12 @@ RESOURCES = (
         checks=(checks.output_is("50\n"),), reports=True),
     row("cpu_threads", "spins on 64 threads", TIMED_OUT, seconds=1.5, processes=80, cpu_percent=50,
         checks=(checks.cpu_share_below(0.7),)),
-    row("sleep", "sleeps past its time", TIMED_OUT, seconds=1, checks=(checks.wall_below(5),)),
+    row("sleep", "sleeps past its time", TIMED_OUT, seconds=1, checks=(checks.wall_below(9),)),
     row("ignore_sigterm", "ignores and blocks every signal", TIMED_OUT, seconds=1,
-        checks=(checks.wall_below(5),)),
-    row("stopped", "stops itself", TIMED_OUT, seconds=1, checks=(checks.wall_below(5),)),
+        checks=(checks.wall_below(9),)),
+    row("stopped", "stops itself", TIMED_OUT, seconds=1, checks=(checks.wall_below(9),)),
     row("double_fork", "leaves daemons that hold stdout", SUCCEEDED,
-        checks=(checks.wall_below(5),)),
+        checks=(checks.wall_below(9),)),
 )
 
 OUTPUT = (
@@ -137,7 +137,7 @@ SUPERVISOR = (
     row("forged_frames", "writes the supervisor's frames: success, artifacts", EXITED,
         checks=(checks.exit_code_is(7), checks.artifacts_are())),
     row("exit_at_once", "os._exit(0) while a child goes on", SUCCEEDED,
-        checks=(checks.wall_below(5), checks.artifacts_among("result.json", "late"))),
+        checks=(checks.wall_below(9), checks.artifacts_among("result.json", "late"))),
     row("supervisor_signals", "kills and stops the supervisor", SUCCEEDED, reports=True),
     row("supervisor_memory", "traces it, reads its memory and descriptors", SUCCEEDED,
         reports=True),
