@@ -1,7 +1,7 @@
 """What the tests and the stack need from this machine: `python -m deploy.prepare`.
 
-An answering Docker engine and an up-to-date sandbox image; with `--tests`, also the parser that
-the AppArmor texts are checked with.
+An answering Docker engine and an up-to-date sandbox image; with `--tests`, also the programs that
+only tests need.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 from deploy.engine import ensure_engine
@@ -21,9 +22,9 @@ from deploy.progress import step
 from deploy.system import apt_install
 
 
-def _has_apparmor_parser() -> bool:
+def _has(program: str) -> bool:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    return shutil.which("apparmor_parser", path=path) is not None
+    return shutil.which(program, path=path) is not None
 
 
 def _has_kernel_headers() -> bool:
@@ -32,7 +33,10 @@ def _has_kernel_headers() -> bool:
 
 # Debian's package, why the tests want it, and whether it is here.
 TEST_TOOLS = (
-    ("apparmor", "its parser checks our profiles", _has_apparmor_parser),
+    ("apparmor", "its parser checks our profiles", partial(_has, "apparmor_parser")),
+    ("openssl", "it makes the certificates of tests", partial(_has, "openssl")),
+    ("curl", "it is tried through the egress proxy", partial(_has, "curl")),
+    ("iproute2", "networks of tests have namespaces of their own", partial(_has, "ip")),
     (
         "linux-libc-dev",
         "our table of calls is held against it",

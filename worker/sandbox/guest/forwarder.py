@@ -8,6 +8,7 @@ import os
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from typing import NoReturn
 
 from . import protocol
@@ -47,15 +48,22 @@ class _Flow:
         self.held = b""
         self.is_open = True
 
-    def move(self) -> None:
-        """Read once, if there is room, and write what goes."""
+    def read(self) -> None:
+        """Read once, if there is room."""
         if self.is_open and not self.held:
             self.held = self.source.recv(PIECE)
             self.is_open = bool(self.held)
+
+    def write(self) -> None:
+        """Write what goes, and pass on the end."""
         if self.held:
             self.held = self.held[self.target.send(self.held) :]
         if not self.is_open and not self.held:
             self.target.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Give this direction up."""
+        self.is_open, self.held = False, b""
 
 
 class _Forwarder:
@@ -120,21 +128,27 @@ class _Forwarder:
         pair = self.pairs.get(end)
         if pair is None:
             return  # dropped by an event just before
+        up, down = pair
         try:
-            for flow in pair:
-                self._try(flow)
+            self._move_on(up.read)
+            self._move_on(down.read)
+            self._move_on(down.write)
         except OSError:
-            self._drop(pair)
+            self._drop(pair)  # the program's end is gone, or the proxy's is broken
             return
+        try:
+            self._move_on(up.write)
+        except OSError:
+            up.cut()  # a proxy that refuses takes no more, and what it said may still be coming
         if any(flow.is_open or flow.held for flow in pair):
             self._watch_pair(pair)
         else:
             self._drop(pair)
 
     @staticmethod
-    def _try(flow: _Flow) -> None:
+    def _move_on(step: Callable[[], None]) -> None:
         try:
-            flow.move()
+            step()
         except BlockingIOError:
             return
 
