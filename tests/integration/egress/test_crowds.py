@@ -372,6 +372,18 @@ def test_thousands_of_clients_that_vanish_leave_nothing_behind(
     gate.close()
 
 
+def test_who_leaves_before_asking_for_anything_is_no_decision(proxy: ProxyThread) -> None:
+    gate = proxy.open("a.test")
+    for begun in (b"", b"G", b"GET http://a.test/ HTTP/1.1\r\n", b"\x05", b"\x05\x01\x00"):
+        with gate.connect() as client:
+            client.sendall(begun)
+    # They came first, so they have been seen when this one is answered.
+    gate.ask(b"CONNECT b.test:80 HTTP/1.1\r\n\r\n")
+    report = gate.close()
+    assert report.outcomes.keys() <= {"host_not_allowed", "bad_request"}
+    assert report.outcomes["host_not_allowed"] == 1
+
+
 def test_closing_a_gate_ends_its_connections_and_removes_its_directory(
     proxy: ProxyThread, server: Server
 ) -> None:

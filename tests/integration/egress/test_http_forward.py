@@ -243,12 +243,14 @@ def test_no_server_is_a_502_with_the_reason(reach):
     assert report.denied == 0
 
 
-def test_a_client_that_leaves_frees_its_server_at_once(reach):
-    left = threading.Event()
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun"])
+def test_a_client_that_leaves_frees_a_silent_server_at_once(reach, begun):
+    heard, left = threading.Event(), threading.Event()
 
     def talk(client: socket.socket) -> None:
         read_head(client)
-        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun")
+        client.sendall(begun)
+        heard.set()
         if client.recv(1) == b"":
             left.set()
 
@@ -256,7 +258,10 @@ def test_a_client_that_leaves_frees_its_server_at_once(reach):
         gate = reach(server)
         client = gate.connect()
         client.sendall(get(server.port))
-        read_head(client)
+        assert heard.wait(10)
+        if begun:
+            while not client.recv(PIECE).endswith(b"begun"):
+                pass
         client.close()
         assert left.wait(10)
         assert gate.settle(1).outcomes == {"client_gone": 1}

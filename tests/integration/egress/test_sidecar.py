@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import select
 import signal
 import socket
 import stat
@@ -21,6 +22,7 @@ from tests.integration.egress.support import (
     connect,
     denied_for,
     echo,
+    read_all,
     read_head,
     serving,
     status_of,
@@ -67,6 +69,21 @@ def test_it_serves_on_loopback_and_prints_each_decision() -> None:
     assert {line["host"] for line in decisions} == {"127.0.0.1"}
     assert lines[-1]["event"] == "totals"
     assert (lines[-1]["requests"], lines[-1]["denied"]) == (1, 1)
+
+
+def test_a_client_that_is_still_sending_hears_why_it_is_refused() -> None:
+    with (
+        sidecar("--listen", "127.0.0.1:0") as (_, address),
+        socket.create_connection(tuple(address), PATIENCE) as client,
+    ):
+        head = b"POST http://b.test/ HTTP/1.1\r\nHost: b.test\r\nContent-Length: 900000\r\n\r\n"
+        client.sendall(head)
+        answered, _, _ = select.select([client], [], [], PATIENCE)
+        assert answered
+        # A connection that is simply closed would be reset by what still comes.
+        for _ in range(9):
+            client.sendall(bytes(100_000))
+        assert denied_for(read_all(client)) == "host_not_allowed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

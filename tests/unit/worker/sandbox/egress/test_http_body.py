@@ -57,6 +57,7 @@ def test_a_chunked_body_is_joined_and_leaves_what_follows(size):
         b"5\r\nhel",
         b"5\r\nhello\r\n",
         b"5\r\nhelloX\r\n0\r\n\r\n",
+        b"5\r\nhelloXX0\r\n\r\n",
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\nhello\n0\r\n\r\n",
         b"\r\n0\r\n\r\n",
