@@ -23,7 +23,7 @@ class Verdict:
     accepted: int
     terminal: int  # that ended, and once
     duplicated: int  # whose user code started more often than max_attempts allows
-    leaked: int  # containers that are still there
+    leaked: int  # containers that are still there, and programs that still run
     statuses: Counter[str] = field(default_factory=Counter)
     violations: Sequence[str] = ()
 
@@ -55,8 +55,12 @@ def check(
         repeats = start_problems(row, trail, programs[row.idempotency_key or ""], starts)
         duplicated += bool(repeats)
         problems += (f"{item}: {what}" for what in repeats)
-    left = leftovers(engine, deployment)
-    problems += (f"container {item['Names']} is {item['Status']}" for item in left)
+    left = [f"container {item['Names']} is {item['Status']}"
+            for item in leftovers(engine, deployment)]  # fmt: skip
+    running = witness.running()
+    left += [f"{item}: its program still runs"
+             for item, row in rows.items() if row.idempotency_key in running]  # fmt: skip
+    problems += left
     return Verdict(
         accepted=len(rows.keys() | accepted.keys()),
         terminal=terminal,

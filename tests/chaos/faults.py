@@ -1,7 +1,4 @@
-"""What can go wrong, one function a kind; each returns how it is made good, or None.
-
-The engine's daemon is left alone: it is the machine's.
-"""
+"""What can go wrong, one function a kind; each returns how it is made good, or None."""
 
 import json
 import os
@@ -23,6 +20,7 @@ WORKERS = ("run-1", "run-2")
 QUEUES = "agentcore*"  # lists of the broker, one a queue and priority
 DEATH_SECONDS = 10
 CONTAINER_SECONDS = 4  # to wait for one that runs
+ENGINE = "engine"
 
 
 def _kill(scene: Scene, name: str) -> Repair:
@@ -159,6 +157,27 @@ def _container_paused(scene: Scene) -> None:
     _container(scene, scene.engine.api.pause)
 
 
+def _engine_killed(scene: Scene) -> Repair:
+    scene.own_engine.kill()
+    # Before it answers it gives what still runs ten seconds to end.
+    return lambda: scene.mend(ENGINE, scene.own_engine.start)
+
+
+def _engine_restarted(scene: Scene) -> Repair:
+    scene.own_engine.terminate()
+
+    def replace() -> None:
+        scene.own_engine.stopped()
+        scene.own_engine.start()
+
+    return lambda: scene.mend(ENGINE, replace)
+
+
+def _engine_frozen(scene: Scene) -> Repair:
+    scene.own_engine.hang()
+    return scene.own_engine.resume
+
+
 def _cancelled(scene: Scene) -> None:
     newest = need(list(scene.load.accepted)[-2:])  # the older ones have mostly ended
     need([item for item in newest if scene.load.cancel(item)])
@@ -193,7 +212,13 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "PostgreSQL restarted": ("postgres", _postgres_restarted),
     "messages dropped": ("valkey", _messages_dropped),
     "messages duplicated": ("valkey", _messages_duplicated),
-    "container killed": ("containers", _container_killed),
-    "container paused": ("containers", _container_paused),
+    "container killed": (ENGINE, _container_killed),
+    "container paused": (ENGINE, _container_paused),
     "cancel": ("api", _cancelled),
+}
+# Only of an engine that is the storm's own.
+ENGINE_FAULTS: dict[str, tuple[str, Fault]] = {
+    "engine killed": (ENGINE, _engine_killed),
+    "engine frozen": (ENGINE, _engine_frozen),
+    "engine restarted": (ENGINE, _engine_restarted),
 }

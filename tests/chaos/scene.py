@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import docker
@@ -11,10 +12,14 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.valkey import EmbeddedValkey
 from tests.chaos.load import Load
 from tests.harness import Stack
+from tests.own_engine import OwnEngine
 
 Found = TypeVar("Found")
 Repair = Callable[[], None]
 Fault = Callable[["Scene"], Repair | None]
+
+
+_menders = ThreadPoolExecutor()  # a thread for each mend that is under way
 
 
 class NothingToBreakError(Exception):
@@ -28,14 +33,33 @@ class Scene:
     stack: Stack
     postgres: EmbeddedPostgres
     valkey: EmbeddedValkey
-    engine: docker.DockerClient
+    engine: docker.DockerClient  # where the sandboxes are
+    daemon: OwnEngine | None  # the same, to be broken; None where it belongs to the machine
     load: Load
     choose: random.Random
+    mends: dict[str, Future[None]] = field(default_factory=dict)  # under way, by what is mended
 
     @property
     def deployment(self) -> str:
         """The name on this storm's containers."""
         return self.stack.environment["AGENTCORE_DEPLOYMENT"]
+
+    @property
+    def own_engine(self) -> OwnEngine:
+        """The engine as what may be broken."""
+        assert self.daemon is not None, "the machine's own engine is left alone"
+        return self.daemon
+
+    def mend(self, part: str, work: Repair) -> None:
+        """Make good in the background what takes long, so that the storm goes on."""
+        self.mends[part] = _menders.submit(work)
+
+    def is_mended(self, part: str) -> bool:
+        """Whether nothing is under way for the part. Raises what went wrong with it."""
+        mend = self.mends.get(part)
+        if mend is not None and mend.done():
+            mend.result()
+        return mend is None or mend.done()
 
 
 def need(found: Found) -> Found:

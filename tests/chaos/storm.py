@@ -4,7 +4,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +15,21 @@ import psycopg
 
 from deploy.local.services import Services, embedded_services
 from tests.chaos.checker import Verdict, check, leftovers
-from tests.chaos.faults import FAULTS, WORKERS
+from tests.chaos.faults import ENGINE, ENGINE_FAULTS, FAULTS, WORKERS
 from tests.chaos.load import Load
 from tests.chaos.scene import NothingToBreakError, Repair, Scene
 from tests.chaos.witness import Witness
 from tests.harness import Stack, wait_until
+from tests.own_engine import NoEngineError, OwnEngine, own_engine
 
 GAP_SECONDS = (0.2, 1.2)  # between two faults
 OUTAGE_SECONDS = (0.3, 2.0)  # until it is made good
-WORKER_OUTAGE_SECONDS = (0.5, 5.0)  # below and above the life of a lease
+LONG_OUTAGE_SECONDS = (0.5, 5.0)  # below and above the life of a lease and the engine's timeout
+LONG_OUTAGES = ("workers", ENGINE)
 SETTLE_SECONDS = 120  # for what is left to end, once everything is mended
 # A message that is lost again and again is sent after up to 64 times the resend interval.
-SETTINGS = {"lease_seconds": "3", "drain_seconds": "4", "resend_seconds": "0.5"}
+SETTINGS = {"lease_seconds": "3", "drain_seconds": "4", "resend_seconds": "0.5",
+            "docker_timeout_seconds": "3"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +40,13 @@ class Result:
     faults: Counter[str]
     verdict: Verdict
     seconds: float
+    left_alone: str | None  # why the engine itself was not broken
 
     def lines(self) -> Iterator[str]:
         """Yield the table, what is wrong, and the closing line."""
-        for kind in FAULTS:
+        if self.left_alone:
+            yield f"the container engine itself was left alone: {self.left_alone}"
+        for kind in FAULTS | ENGINE_FAULTS:
             yield f"{kind:26} {self.faults[kind]:4}"
         for status, count in sorted(self.verdict.statuses.items()):
             yield f"  {status:24} {count:4}"
@@ -55,15 +62,22 @@ class Result:
 def run_storm(
     engine: docker.DockerClient, image: str, directory: Path, *, seed: int, faults: int
 ) -> Result:
-    """Run `faults` faults on a stack of its own. The seed fixes what is done, not its timing."""
+    """Run `faults` faults on a stack of its own. The seed fixes what is done, not its timing.
+
+    `engine` has the image, and is used itself only where no engine can be started.
+    """
     began = time.monotonic()
-    with _stack(directory, image) as (stack, services):
+    with (
+        _own_engine(directory, engine, image) as (daemon, left_alone),
+        _stack(directory, image, daemon) as (stack, services),
+    ):
+        engine = daemon.client if daemon else engine
         assert services.postgres is not None
         assert services.valkey is not None
         load = Load(stack.url, stack.new_key("storm"), seed)
         scene = Scene(
             stack=stack, postgres=services.postgres, valkey=services.valkey, engine=engine,
-            load=load, choose=random.Random(seed),
+            daemon=daemon, load=load, choose=random.Random(seed),
         )  # fmt: skip
         with Witness(engine, scene.deployment) as witness:
             load.start()
@@ -71,14 +85,34 @@ def run_storm(
             load.stop()
             _settle(scene)
             found = check(stack.owner_url, engine, scene.deployment, load.accepted, witness)
-    if load.problems:
-        found = replace(found, violations=(*found.violations, *load.problems))
+            orphans = _orphans(scene)
+    found = replace(
+        found,
+        leaked=found.leaked + len(orphans),
+        violations=(*found.violations, *orphans, *load.problems),
+    )
     seconds = time.monotonic() - began
-    return Result(seed=seed, faults=done, verdict=found, seconds=seconds)
+    return Result(seed=seed, faults=done, verdict=found, seconds=seconds, left_alone=left_alone)
 
 
 @contextmanager
-def _stack(directory: Path, image: str) -> Iterator[tuple[Stack, Services]]:
+def _own_engine(
+    logs: Path, images_of: docker.DockerClient, image: str
+) -> Iterator[tuple[OwnEngine | None, str | None]]:
+    """Yield an engine that may be broken, or why there is none."""
+    with ExitStack() as opened:
+        daemon, left_alone = None, None
+        try:
+            daemon = opened.enter_context(own_engine(logs, images_of, image))
+        except NoEngineError as error:
+            left_alone = str(error)
+        yield daemon, left_alone
+
+
+@contextmanager
+def _stack(
+    directory: Path, image: str, daemon: OwnEngine | None
+) -> Iterator[tuple[Stack, Services]]:
     # A killed PostgreSQL must still have everything; a killed Valkey may lose everything.
     services = Services(
         postgres=embedded_services(directory / "services", durable=True, valkey=False).postgres,
@@ -87,6 +121,8 @@ def _stack(directory: Path, image: str) -> Iterator[tuple[Stack, Services]]:
     try:
         services.start()
         stack = Stack(services, directory, image=image, **SETTINGS)
+        if daemon is not None:
+            stack.environment["DOCKER_HOST"] = daemon.url
         stack.migrate()
         try:
             stack.start("api", "control", "beat", *WORKERS)
@@ -103,19 +139,24 @@ def _break_things(scene: Scene, faults: int) -> Counter[str]:
 
     Each kind comes once before any comes again, so that a short storm has nearly all of them.
     """
+    kinds = FAULTS | ENGINE_FAULTS if scene.daemon else FAULTS
     deck: list[str] = []
     done: Counter[str] = Counter()
     repairs: dict[str, tuple[float, Repair]] = {}  # when and how, by what is broken
     try:
         while done.total() < faults:
-            deck = deck or scene.choose.sample(list(FAULTS), len(FAULTS))
+            if not any(scene.is_mended(kinds[kind][0]) for kind in deck):
+                deck += scene.choose.sample(list(kinds), len(kinds))
             kind = deck.pop()
-            part, fault = FAULTS[kind]
-            limits = WORKER_OUTAGE_SECONDS if part == "workers" else OUTAGE_SECONDS
+            part, fault = kinds[kind]
+            limits = LONG_OUTAGE_SECONDS if part in LONG_OUTAGES else OUTAGE_SECONDS
             gap, outage = scene.choose.uniform(*GAP_SECONDS), scene.choose.uniform(*limits)
             _repair(repairs, until=time.monotonic() + gap)
             if part in repairs:
                 _repair(repairs, until=repairs[part][0])
+            if not scene.is_mended(part):
+                deck.insert(0, kind)  # its turn comes when there is something to break again
+                continue
             with suppress(NothingToBreakError):
                 if repair := fault(scene):
                     repairs[part] = time.monotonic() + outage, repair
@@ -123,6 +164,9 @@ def _break_things(scene: Scene, faults: int) -> Counter[str]:
                 _note(scene, f"{done.total()}: {kind}, {outage:.1f} s")
     finally:
         _repair(repairs, until=max((due for due, _ in repairs.values()), default=0))
+        wait(scene.mends.values())
+    for mend in scene.mends.values():
+        mend.result()
     return done
 
 
@@ -133,6 +177,14 @@ def _repair(repairs: dict[str, tuple[float, Repair]], *, until: float) -> None:
         time.sleep(max(0, when - time.monotonic()))
         repairs.pop(part)[1]()
     time.sleep(max(0, until - time.monotonic()))
+
+
+def _orphans(scene: Scene) -> list[str]:
+    """Return what runs in containers that the engine may have forgotten."""
+    if scene.daemon is None:
+        return []
+    found = scene.daemon.in_containers()
+    return [f"process {pid} still runs in a container: {line}" for pid, line in found.items()]
 
 
 def _note(scene: Scene, what: str) -> None:
@@ -148,7 +200,8 @@ def _settle(scene: Scene) -> None:
         query = "SELECT count(*) FROM executions WHERE status IN ('queued', 'running')"
         with psycopg.connect(scene.stack.owner_url) as connection:
             row = connection.execute(query).fetchone()
-        return row == (0,) and not leftovers(scene.engine, scene.deployment)
+        left = leftovers(scene.engine, scene.deployment) or _orphans(scene)
+        return row == (0,) and not left
 
     _note(scene, "settling")
     try:

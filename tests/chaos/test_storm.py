@@ -7,8 +7,9 @@ import docker
 import pytest
 
 from tests.chaos.storm import run_storm
+from tests.harness import missing
 
-SEED = int(os.environ.get("CHAOS_SEED", "4"))
+SEED = int(os.environ.get("CHAOS_SEED", "6"))  # has each of the engine's own faults
 FAULTS = int(os.environ.get("CHAOS_FAULTS", "20"))
 # One fault each 1.5 s or so, and what the start and the end of a storm take.
 TIMEOUT = 240 + 5 * FAULTS
@@ -24,3 +25,5 @@ def test_nothing_is_lost_repeated_or_left_behind_in_a_storm(
     assert result.faults.total() == FAULTS
     assert result.verdict.accepted > 0
     assert result.verdict.holds, lines
+    if result.left_alone:
+        missing(f"a storm that breaks the engine itself: {result.left_alone}")
