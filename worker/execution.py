@@ -25,6 +25,7 @@ from worker.sandbox.errors import (
     IsolationRefusedError,
     SandboxCancelledError,
     SandboxError,
+    SandboxVanishedError,
 )
 
 log = structlog.get_logger()
@@ -120,6 +121,9 @@ class Executor:
                 kind = HANDED_BACK if user_code.is_set() else START_FAILED
                 self._hand_back(claim, kind, str(error), so_far, counts=not away)
                 return
+            if isinstance(error, SandboxVanishedError):
+                self._record(claim, so_far or error.outcome)
+                return
             message = (
                 f"the {'container engine' if away else 'sandbox'} failed while the program ran"
             )
@@ -188,6 +192,8 @@ class Executor:
             so_far=so_far,
         )
         log.warning("handed_back", status=status)
+        if so_far is not None:
+            metrics.count_network(so_far)
 
     def _record(self, claim: Claim, outcome: Outcome) -> None:
         """Record the outcome, outlasting an outage of the database."""
@@ -206,9 +212,9 @@ class Executor:
                 time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, not a secret
                 wait = min(MAX_RETRY_WAIT, wait * 2)
         log.info("finished", status=outcome.status, reason=outcome.reason)
-        metrics.count(outcome)
         if reply:
             replies.send(claim.execution_id)
+        metrics.count(outcome)
 
 
 def _lost(so_far: Outcome | None, reason: Reason, message: str) -> Outcome:

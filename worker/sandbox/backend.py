@@ -19,7 +19,8 @@ class Backend(Protocol):
 
         Raises EngineUnavailableError, ImageUnavailableError, SandboxStartError or
         IsolationRefusedError (a required layer is missing: no retry on this host helps);
-        SandboxCancelledError when a cancel came before user code; AbandonedError.
+        SandboxCancelledError when a cancel came before user code; AbandonedError;
+        SandboxVanishedError.
         """
 
     def cancel(self, execution_id: UUID) -> bool:
@@ -36,6 +37,9 @@ class Backend(Protocol):
 
         `is_held` is asked with execution id and attempt. Returns how many were removed.
         """
+
+    def close(self) -> None:
+        """End what runs beside the sandboxes; nothing may be run afterwards."""
 
     def check(self) -> None:
         """Raise EngineUnavailableError when sandboxes cannot be started now."""

@@ -30,6 +30,7 @@ from worker.sandbox.errors import (
     ProtocolError,
     SandboxCancelledError,
     SandboxStartError,
+    SandboxVanishedError,
 )
 from worker.sandbox.full_network import ensure_network
 from worker.sandbox.network import Egress, add_network
@@ -94,6 +95,10 @@ class DockerBackend:
             raise AbandonedError(so_far=outcome)
         return outcome
 
+    def close(self) -> None:
+        """End what runs beside the sandboxes; nothing may be run afterwards."""
+        self._egress.close()
+
     def cancel(self, execution_id: UUID) -> bool:
         """Wake the sandbox's thread; it ends the program and then the container."""
         with self._lock:
@@ -153,7 +158,7 @@ class DockerBackend:
         spec, api = sandbox.spec, self._client()
         if spec.network_access is NetworkAccess.FULL:
             ensure_network(api)
-        with self._egress.gate(spec) as gate:
+        with self._egress.gate(spec) as gate, engine.engine_errors():
             arguments = container.create_arguments(
                 api,
                 spec,
@@ -251,7 +256,9 @@ class DockerBackend:
         if collector.exit is None and ended_by_us is None and connection.ended:
             with engine.engine_errors(so_far=outcome):
                 state = engine.final_state(api, container_id)
-            return judge.vanished(outcome, engine_saw_oom=bool(state.get("OOMKilled")))
+            if not state.get("OOMKilled"):
+                raise SandboxVanishedError(outcome)
+            return judge.out_of_memory(outcome)
         return outcome
 
     def _client(self) -> APIClient:

@@ -7,6 +7,7 @@ SandboxError
 │   ├── AppArmorNotLoadedError   the engine does not know the AppArmor profile
 │   └── WeakerIsolationError     what is in force is weaker than what was asked
 ├── IsolationRefusedError    a layer that the settings require is not in force
+├── SandboxVanishedError     the sandbox ended while the program ran, and nothing says why
 ├── SandboxCancelledError    a cancel came before user code ran
 ├── AbandonedError           the lease was lost; nothing of this run counts
 └── ProtocolError            what came out of the sandbox is not what the supervisor says
@@ -59,6 +60,17 @@ class IsolationRefusedError(SandboxError):
             "python -m worker security-audit says what to do"
         )
         self.isolation = isolation
+
+
+class SandboxVanishedError(SandboxError):
+    """The sandbox ended while the program ran, by nobody's report; `so_far` is its outcome.
+
+    Somebody removed or killed the container, as an engine does when it is stopped.
+    """
+
+    def __init__(self, so_far: Outcome) -> None:
+        super().__init__(so_far.message or "", so_far)
+        self.outcome = so_far
 
 
 class SandboxCancelledError(SandboxError):

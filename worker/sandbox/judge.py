@@ -54,10 +54,8 @@ def judge(
     )
 
 
-def vanished(outcome: Outcome, *, engine_saw_oom: bool) -> Outcome:
-    """Return the outcome of a sandbox that ended without a report, as the engine explains it."""
-    if not engine_saw_oom:
-        return outcome
+def out_of_memory(outcome: Outcome) -> Outcome:
+    """Return the outcome of a sandbox that ended without a report when its memory was full."""
     message = "over the memory limit; the sandbox was ended"
     return replace(outcome, reason=Reason.OOM_KILLED, message=message)
 

@@ -31,7 +31,7 @@ def run(make_spec):
             collector.take(protocol.EXIT, json.dumps(report).encode())
         outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation={})
         unexplained = report is None and ended_by_us is None
-        return judge.vanished(outcome, engine_saw_oom=oom) if unexplained else outcome
+        return judge.out_of_memory(outcome) if unexplained and oom else outcome
 
     return outcome
 
