@@ -74,7 +74,7 @@ class NetworkUse(Contract):
     """What an execution did on its restricted network; each decision is an audit event."""
 
     requests: int = Field(ge=0, description="Connections and plain HTTP requests that were counted")
-    denied: int = Field(ge=0, description="Refused, or failed at the host")
+    denied: int = Field(ge=0, description="Refused, before a byte went out")
     bytes_up: int = Field(ge=0)
     bytes_down: int = Field(ge=0)
     outcomes: dict[str, int] = Field(default_factory=dict, description="Decisions by reason")

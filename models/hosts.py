@@ -98,6 +98,8 @@ def _network(host: str) -> Network | None:
     try:
         network = ip_network(bare)
     except ValueError as error:
+        if "://" in bare or bare.endswith("/"):
+            raise ValueError("must be a host alone, without http:// and path") from error
         if "/" in bare:
             raise ValueError(f"is not a CIDR block: {error}") from error
         if ":" in bare or bare != host:

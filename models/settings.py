@@ -4,9 +4,9 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -20,6 +20,12 @@ from models.security import AppArmorName, CapabilityName, LayerMode, ProfileName
 from models.types import HostEntry
 
 PREFIX = "AGENTCORE_"
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path: the container engine is told it, too")
+    return path
 
 
 class Settings(BaseSettings):
@@ -164,7 +170,7 @@ class Settings(BaseSettings):
     egress_idle_seconds: float = Field(
         60, ge=0.5, le=3600, description="A connection that is silent for so long is closed"
     )
-    egress_directory: Path | None = Field(
+    egress_directory: Annotated[Path, AfterValidator(_absolute)] | None = Field(
         None, description="Where the sandboxes' sockets are; unset: a private folder of the worker"
     )
 

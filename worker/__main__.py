@@ -139,6 +139,7 @@ def _run() -> None:
     signals.worker_ready.connect(lambda **_: drain.start(), weak=False)
     signals.worker_ready.connect(lambda **_: housekeeping.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: housekeeping.stop(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: executor().backend.close(), weak=False)
     _celery_worker("worker", QUEUE, settings.worker_slots, "--task-events")
 
 

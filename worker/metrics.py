@@ -31,6 +31,11 @@ def serve(settings: Settings) -> None:
 def count(outcome: Outcome) -> None:
     """Count a recorded outcome and what its program did on the network."""
     OUTCOMES.labels(outcome.status, outcome.reason or "").inc()
+    count_network(outcome)
+
+
+def count_network(outcome: Outcome) -> None:
+    """Count what a program did on the network, whatever becomes of its attempt."""
     network = outcome.network
     if network is None:
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from docker import APIClient
-from docker.types import LogConfig, Ulimit
+from docker.types import LogConfig, Mount, Ulimit
 
 import security_profiles
 from models.limits import NetworkAccess
@@ -79,9 +79,14 @@ def descriptor_limit(spec: SandboxConfig) -> int:
     return max(own, FORWARDER_DESCRIPTORS) if spec.uses_egress_proxy else own
 
 
-def binds(egress_folder: Path | None) -> list[str]:
-    """Return the folders of the host that a sandbox sees: at most that of its egress proxy."""
-    return [f"{egress_folder}:{EGRESS_FOLDER}:ro"] if egress_folder else []
+def mounts(egress_folder: Path | None) -> list[Mount]:
+    """Return what a sandbox sees of the host: at most the folder of its egress proxy.
+
+    A mount and no bind: of a bind the engine would make a folder that is not there, for root.
+    """
+    if egress_folder is None:
+        return []
+    return [Mount(EGRESS_FOLDER, str(egress_folder), type="bind", read_only=True)]
 
 
 def _host_config(
@@ -99,7 +104,7 @@ def _host_config(
         network_mode=NETWORK if full else "none",
         # By TCP: the AppArmor profiles give a program streams and no datagrams.
         dns_opt=["use-vc"] if full else None,
-        binds=binds(egress_folder),
+        mounts=mounts(egress_folder),
         ipc_mode="private",
         read_only=profile.read_only_filesystem,
         cap_drop=["ALL"],

@@ -42,6 +42,9 @@ class FakeBackend:
             return Outcome(status=Status.CANCELLED, reason=Reason.CANCEL_REQUESTED)
         return outcome
 
+    def close(self) -> None:
+        """There is nothing to end."""
+
     def cancel(self, execution_id: UUID) -> bool:
         """Set the event of a running function; return whether there was one."""
         event = self._running.get(execution_id)

@@ -69,12 +69,20 @@ def describe(report: InsideReport, engine: dict[str, Any]) -> dict[str, Any]:
             "apparmor": engine.get("AppArmorProfile") or "none",
             "seccomp_sha256": _sha256(options["seccomp"]) if "seccomp" in options else None,
             "user_namespace": host["UsernsMode"] or "engine default",
-            "binds": host["Binds"] or [],
+            "binds": [*(host["Binds"] or []), *_bound(engine["Mounts"])],
             "volumes": [
                 mount["Destination"] for mount in engine["Mounts"] if mount.get("Type") != "bind"
             ],
         },
     }
+
+
+def _bound(mounts: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{mount['Source']}:{mount['Destination']}:{'rw' if mount['RW'] else 'ro'}"
+        for mount in mounts
+        if mount.get("Type") == "bind"
+    ]
 
 
 def _sha256(text: str) -> str:
@@ -132,9 +140,15 @@ def weaker_than_asked(spec: SandboxConfig, isolation: dict[str, Any]) -> list[st
             for path, wanted in tmpfs(spec).items()
         ),
         (not engine["privileged"], "runs as a privileged container"),
-        (_only_egress(spec, engine["binds"], ":"), "a folder of the host is mounted"),
+        (
+            _only_egress(spec, engine["binds"], "/", f":{EGRESS_FOLDER}:ro"),
+            "a folder of the host is mounted",
+        ),
         (not engine["volumes"], "the image brings a volume, which lies on the host's disk"),
-        (_only_egress(spec, inside["other_mounts"], " "), "something else is mounted"),
+        (
+            _only_egress(spec, inside["other_mounts"], f"{EGRESS_FOLDER} ", " ro"),
+            "something else is mounted",
+        ),
     )
     return [words for holds, words in checks if not holds]
 
@@ -145,12 +159,11 @@ def _network_as_asked(spec: SandboxConfig, inside: dict[str, Any], engine: dict[
     return bool(engine["network_mode"] == "none" and inside["interfaces"] in ([], ["lo"]))
 
 
-def _only_egress(spec: SandboxConfig, mounts: list[str], separator: str) -> bool:
+def _only_egress(spec: SandboxConfig, mounts: list[str], begin: str, end: str) -> bool:
     """Whether what is mounted is the folder of the egress proxy, read-only, where that is asked."""
     wanted = 1 if spec.uses_egress_proxy else 0
     return len(mounts) == wanted and all(
-        EGRESS_FOLDER in mount.split(separator) and "ro" in mount.split(separator)
-        for mount in mounts
+        mount.startswith(begin) and mount.endswith(end) for mount in mounts
     )
 
 

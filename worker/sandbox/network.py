@@ -5,20 +5,22 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from models.hosts import Address, parse_rule
+from models.addresses import Network, lies_in
+from models.hosts import parse_rule
 from models.sandbox import Outcome, SandboxConfig
 from models.settings import Settings
-from models.status import Reason
+from models.status import Reason, Status
+from worker.sandbox.egress import reasons
 from worker.sandbox.egress.client import EgressProxy, Gate
 from worker.sandbox.egress.decisions import Decision, Report
 from worker.sandbox.egress.errors import EgressUnavailableError, SocketPathError
 from worker.sandbox.egress.limits import Limits
 from worker.sandbox.egress.policy import Policy
-from worker.sandbox.errors import SandboxError, SandboxStartError
+from worker.sandbox.errors import EngineUnavailableError, SandboxError, SandboxStartError
 
 EVENT_DECISIONS = 20  # in one audit event, whose data is bounded by the database
 SHOWN_DENIALS = 3  # in the result's warning; the audit trail has the others
@@ -39,8 +41,8 @@ class Egress:
     def gate(self, spec: SandboxConfig) -> Iterator[Gate | None]:
         """Hold a gate open for a sandbox; None for one that reaches nothing.
 
-        Raises SandboxStartError when there can be none. What an interrupted run did on its network
-        is added to the error's `so_far`.
+        Raises EngineUnavailableError while the proxy is away, and SandboxStartError where there
+        can be none. What an interrupted run did on its network is added to the error's `so_far`.
         """
         if not spec.uses_egress_proxy:
             yield None
@@ -49,13 +51,31 @@ class Egress:
         try:
             yield gate
         except SandboxError as error:
-            if error.so_far is not None:
-                error.so_far = add_network(error.so_far, gate.close())
+            so_far = error.so_far or Outcome(status=Status.LOST)
+            error.so_far = add_network(so_far, gate.close())
             raise
         finally:
             gate.close()
 
+    def close(self) -> None:
+        """End the proxy, and remove what it has on the disk."""
+        with self._lock:
+            if self._proxy is not None:
+                self._proxy.close()
+
     def _open(self, spec: SandboxConfig) -> Gate:
+        try:
+            policy, limits = self._rules(spec)
+            with self._lock:
+                if self._proxy is None:
+                    self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
+            return self._proxy.open(policy, limits)
+        except EgressUnavailableError as error:
+            raise EngineUnavailableError(f"the egress proxy: {error}") from error
+        except (SocketPathError, OSError, ValueError) as error:
+            raise SandboxStartError(f"the egress proxy: {error}") from error
+
+    def _rules(self, spec: SandboxConfig) -> tuple[Policy, Limits]:
         settings = self._settings
         denied = (*spec.egress_deny, *own_addresses(spec.egress_ceiling))
         policy = Policy.parsed(spec.allowed_hosts, spec.egress_ceiling, denied)
@@ -68,13 +88,7 @@ class Egress:
             connect_seconds=settings.egress_connect_seconds,
             idle_seconds=settings.egress_idle_seconds,
         )
-        try:
-            with self._lock:
-                if self._proxy is None:
-                    self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
-            return self._proxy.open(policy, limits)
-        except (EgressUnavailableError, SocketPathError, OSError) as error:
-            raise SandboxStartError(f"the egress proxy: {error}") from error
+        return policy, limits
 
 
 def own_addresses(ceiling: Sequence[str] | None) -> list[str]:
@@ -83,23 +97,23 @@ def own_addresses(ceiling: Sequence[str] | None) -> list[str]:
     A tenant may list private networks, and this host's services may listen in one of them.
     """
     named = [rule.network for rule in map(parse_rule, ceiling or ()) if rule.network is not None]
-    single = {network.network_address for network in named if network.num_addresses == 1}
-    return [str(address) for address in _local() if address not in single]
+    single = [network.network_address for network in named if network.num_addresses == 1]
+    return [str(own) for own in _local() if not any(lies_in(address, own) for address in single)]
 
 
-def _local() -> set[Address]:
-    """Return the addresses of this host's interfaces, as the kernel tells them (Linux)."""
-    found: set[Address] = set()
+def _local() -> set[Network]:
+    """Return what this host takes for its own addresses, as the kernel tells it (Linux)."""
+    found: set[Network] = set()
     with suppress(OSError):  # a kernel without IPv6 has no such file
         lines = Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines()
-        found |= {IPv6Address(int(line.split()[0], 16)) for line in lines}
+        found |= {IPv6Network(int(line.split()[0], 16)) for line in lines}
     leaf = ""
     for line in Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines():
         word = line.split()
         if word[0] == "|--":
             leaf = word[1]
-        elif word[:3] == ["/32", "host", "LOCAL"]:
-            found.add(IPv4Address(leaf))
+        elif word[1:] == ["host", "LOCAL"]:
+            found.add(IPv4Network(f"{leaf}{word[0]}"))
     return found
 
 
@@ -148,10 +162,13 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _warnings(report: Report) -> Iterator[str]:
+    if cut := report.outcomes.get(reasons.BYTE_LIMIT):
+        yield f"{reasons.BYTE_LIMIT}: {cut} connections were cut off or refused at the limit"
     if not report.denied:
         return
     denials: Mapping[str, None] = dict.fromkeys(
         f"{item.host}:{item.port} {item.reason}" for item in report.decisions if not item.allowed
     )
-    shown = ", ".join(list(denials)[:SHOWN_DENIALS])
+    # Where all came after the decisions that are told in full, their reasons are left.
+    shown = ", ".join(list(denials or report.more)[:SHOWN_DENIALS])
     yield f"{Reason.NETWORK_DENIED}: {report.denied} refused; {shown}"

@@ -312,7 +312,12 @@ def reaching(make_spec, mounts, binds):
     spec = make_spec(REACHING)
     inside = changed(INSIDE, "other_mounts", mounts)
     inside = changed(inside, "cgroup.pids_limit", str(process_limit(spec)))
-    return weaker(spec, inside, changed(ENGINE, "HostConfig.Binds", binds))
+    mounts = [mounted(*bind.split(":")) for bind in binds]
+    return weaker(spec, inside, changed(ENGINE, "Mounts", mounts))
+
+
+def mounted(source, target, mode="rw"):
+    return {"Type": "bind", "Source": source, "Destination": target, "RW": mode == "rw"}
 
 
 def test_the_folder_of_the_egress_proxy_is_the_one_mount_that_is_asked(make_spec):

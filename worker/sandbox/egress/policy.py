@@ -23,7 +23,6 @@ DenialReason = Literal[
     "address_not_allowed",
     "address_denied",
     "name_not_found",
-    "server_name_mismatch",
 ]
 
 
@@ -118,10 +117,14 @@ class Policy:
                 raise DeniedError("port_not_allowed")
 
     def _check_special(self, address: Address, port: int) -> None:
-        # The name's own rule has allowed the port; a network rule speaks of ports if it names one.
-        for rules in self._lists():
-            if not any(rule.opens(address) and rule.port in (None, port) for rule in rules):
-                raise DeniedError("address_not_allowed")
+        # In a request's list the name's own rule has allowed the port; a network rule speaks of
+        # ports if it names one. The operator's means what it says, as for an address dialled.
+        opened = [rule for rule in self.allowed if rule.opens(address)]
+        within = any(rule.port in (None, port) for rule in opened)
+        if self.ceiling is not None:
+            within &= any(rule.opens(address) and port in rule.ports for rule in self.ceiling)
+        if not within:
+            raise DeniedError("address_not_allowed")
 
 
 def _is_canonical(name: str) -> bool:
