@@ -109,6 +109,7 @@ def test_every_option_arrives(agentcore, server, api, script, tmp_path):
     (tmp_path / "env").write_text("# comment\n\nA=1=2\r\nB= x \n")
     args = ["run", "--profile", "minimal", "--image", "python", "--memory", "64", "--cpu", "0.25"]
     args += ["--processes", "3", "--network", "restricted", "--allow-host", "a.test"]
+    args += ["--network-requests", "7"]
     args += ["--allow-host", "10.0.0.0/8", "--env", "C=3", "--env-from-file", f"{tmp_path}/env"]
     args += ["--file", f"{tmp_path}/in.bin:data/in.bin", "--file", script, "--label", "team=x=y"]
     args += ["--stdin", f"{tmp_path}/in.bin", "--priority", "0", "--no-restricted-python"]
@@ -122,7 +123,12 @@ def test_every_option_arrives(agentcore, server, api, script, tmp_path):
             "security_profile": "minimal",
             "security_options": {"blocked_syscalls": ["link"]},
             "image": "python",
-            "execution_limits": {"max_memory_mb": 64, "max_cpu_percent": 25, "max_processes": 3},
+            "execution_limits": {
+                "max_memory_mb": 64,
+                "max_cpu_percent": 25,
+                "max_processes": 3,
+                "max_network_requests": 7,
+            },
             "resource_limits": {
                 "max_memory_mb": 64,
                 "max_cpu_cores": 0.25,

@@ -97,6 +97,7 @@ def _limits(options: RunOptions) -> dict[str, Any]:
         "max_memory_mb": options.memory,
         "max_cpu_percent": None if options.cpu is None else options.cpu * 100,
         "max_processes": options.processes,
+        "max_network_requests": options.network_requests,
     }
     resource = {
         "max_execution_time_seconds": options.timeout,

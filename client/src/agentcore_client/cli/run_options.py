@@ -81,6 +81,10 @@ class RunOptions(Common):
             metavar="HOST", help="Name, host:port or CIDR that --network restricted may reach."
         ),
     ] = None
+    network_requests: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Connections to those hosts, by default 100."),
+    ] = None
     env: Annotated[
         list[str] | None,
         typer.Option(
