@@ -24,14 +24,6 @@ ENDS = HERE + "time.sleep(4); print('done')"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProxy]:
-    """The engine as the worker sees it."""
-    made = EngineProxy(tmp_path_factory.mktemp("engine") / "docker.sock")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def behind_proxy(
     proxy: EngineProxy, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

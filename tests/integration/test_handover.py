@@ -36,14 +36,6 @@ REPEATED = ["running", "queued", "running", "succeeded"]
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProxy]:
-    """The engine as the workers see it."""
-    made = EngineProxy(tmp_path_factory.mktemp("engine") / "docker.sock")
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def stack(
     proxy: EngineProxy, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

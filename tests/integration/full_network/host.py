@@ -18,7 +18,7 @@ import docker
 
 from tests import own_engine
 from tests.harness import ROOT, missing
-from tests.integration.namespaces import (
+from tests.integration.full_network.namespaces import (
     NAMESPACES,
     close,
     inside,

@@ -9,12 +9,9 @@ import docker
 import pytest
 
 from security_profiles import render_seccomp
-from tests.integration.full_network_host import (
+from tests.integration.full_network.host import (
     Restartable,
     limit_icmp,
-    made_host,
-    make_network,
-    without_rules,
 )
 from worker.sandbox.errors import SandboxStartError
 from worker.sandbox.full_network import BRIDGE, NETWORK, ensure_network
@@ -24,31 +21,6 @@ PROBE = Path(reachability.__file__).read_text() + (
     "\nimport json\nstart = time.monotonic()\nfound = probe()\n"
     "print(json.dumps([found, time.monotonic() - start]))\n"
 )
-
-
-@pytest.fixture(scope="module")
-def host(
-    engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Restartable]:
-    """A host with the network, and no rules."""
-    with made_host(tmp_path_factory.mktemp("engine"), engine, sandbox_image) as made:
-        make_network(made)
-        yield made
-
-
-@pytest.fixture
-def bare(host: Restartable) -> Iterator[Restartable]:
-    """The host without rules."""
-    with without_rules(host):
-        yield host
-
-
-@pytest.fixture
-def ruled(bare: Restartable) -> Restartable:
-    """The host with the rules in force."""
-    code, told = bare.command("apply")
-    assert (code, told["problems"]) == (0, [])
-    return bare
 
 
 class TestProbe:

@@ -1,16 +1,14 @@
 """`full` network access on a real network: what it reaches without the rules, and with them."""
 
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import docker
 import pytest
 
 from tests.harness import missing, wait_until
-from tests.integration.full_network_host import (
+from tests.integration.full_network.host import (
     GATEWAY,
     HOST,
     HOST_PORT,
@@ -18,11 +16,8 @@ from tests.integration.full_network_host import (
     NAME_SERVER,
     STRANGER,
     Restartable,
-    made_host,
-    make_network,
-    without_rules,
 )
-from tests.integration.namespaces import inside, namespace
+from tests.integration.full_network.namespaces import inside, namespace
 from worker.full_network_rules.command import main
 from worker.full_network_rules.judging import problems
 from worker.full_network_rules.rules import ipv4, render_apply, render_remove
@@ -64,29 +59,10 @@ def named(*targets: tuple[str, int]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def host(
-    engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Restartable]:
-    """A host with the network, a second one, and no rules."""
-    with made_host(tmp_path_factory.mktemp("engine"), engine, sandbox_image) as made:
-        make_network(made)
-        made.client.api.create_network(OTHER, driver="bridge")
-        yield made
-
-
-@pytest.fixture
-def bare(host: Restartable) -> Iterator[Restartable]:
-    """The host without rules."""
-    with without_rules(host):
-        yield host
-
-
-@pytest.fixture
-def ruled(bare: Restartable) -> Restartable:
-    """The host with the rules in force."""
-    code, told = bare.command("apply")
-    assert (code, told["problems"]) == (0, [])
-    return bare
+def host(host: Restartable) -> Restartable:
+    """The host, with a second network."""
+    host.client.api.create_network(OTHER, driver="bridge")
+    return host
 
 
 def test_without_the_rules_a_sandbox_reaches_the_host_and_metadata_services(

@@ -3,35 +3,22 @@
 import json
 from collections.abc import Iterator
 
-import docker
 import pytest
 
 from tests.harness import Api, Stack
 from tests.integration.facts import bare_stack
-from tests.integration.full_network_host import (
+from tests.integration.full_network.host import (
     CONNECT,
     GATEWAY,
     HOST_PORT,
     STRANGER,
     Restartable,
-    made_host,
-    make_network,
     without_rules,
 )
 from worker.sandbox.full_network import NETWORK
 
 TARGETS = json.dumps([(STRANGER, 80), (GATEWAY, HOST_PORT), ("169.254.169.254", 80)])
 FULL = {"resource_limits": {"network_access": "full"}}
-
-
-@pytest.fixture(scope="module")
-def host(
-    engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Restartable]:
-    """A host with an engine of its own."""
-    with made_host(tmp_path_factory.mktemp("engine"), engine, sandbox_image) as made:
-        make_network(made)
-        yield made
 
 
 @pytest.fixture(scope="module")
