@@ -165,6 +165,7 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> None:
             "--pool=threads",
             f"--concurrency={threads}",
             f"--loglevel={level}",
+            "--without-gossip",  # workers have nothing to tell each other
             *options,
         ]
     )

@@ -12,11 +12,15 @@ from typing import Any
 import structlog
 from celery.exceptions import NotRegistered
 from celery.worker.consumer import Consumer as CeleryConsumer
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from worker.app import RUN
 
 log = structlog.get_logger()
 
 MAX_SHOWN = 100  # characters of a name that a stranger chose
 RETRY_FIRST, RETRY_STEP, RETRY_MOST = 1.0, 1.0, 8.0  # seconds between tries to reach the broker
+LINKS = ("callbacks", "errbacks", "chain", "chord")  # to other tasks, of which there are none here
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
@@ -25,8 +29,33 @@ def _spread(seconds: float) -> float:
     return seconds * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
 
 
+def _close(close: Callable[[], None]) -> None:
+    try:
+        close()
+    except Exception as error:
+        # Whatever a dead connection raises: a new one is made next.
+        log.warning("broker_connection_not_closed", error=repr(error)[:200])
+
+
+def _body_fault(body: Any) -> str | None:
+    match body:
+        case [list(), dict(), None]:
+            return None
+        case [list(), dict(), dict() as embedded]:
+            linked = any(embedded.get(name) for name in LINKS)
+            return "callbacks, chains and chords are not taken" if linked else None
+    return "malformed: not a task's arguments"
+
+
 class Consumer(CeleryConsumer):
     """Refuses what it cannot take, tells the sender where it can, and goes on."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # What kombu's Redis channels raise once their connection has been given up: each
+        # acknowledgement of what ends just then, for one. It ended the worker.
+        broken: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
+        self.connection_errors = (*broken, AttributeError)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Wait for a broker that is away, each worker in a rhythm of its own.
@@ -41,18 +70,56 @@ class Consumer(CeleryConsumer):
         )
         return super().ensure_connected(conn)
 
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a broken connection; what it raises meanwhile does not end the worker.
+
+        On closing, kombu gives back to Redis what the connection had taken, over a client that is
+        gone by then: an AttributeError. The messages come again without that, see worker/app.py.
+        """
+        connection: Any = self.connection
+        if connection is not None:
+            connection.close = partial(_close, connection.close)
+        super().on_connection_error_after_connected(exc)
+
     def create_task_handler(self, *arguments: Any, **more: Any) -> Callable[[Any], Any]:
         """Return Celery's handler of messages, made to refuse where it would fail."""
         handle = super().create_task_handler(*arguments, **more)
 
         def refuse_malformed(message: Any) -> Any:
             try:
+                if fault := self._fault(message):
+                    return self._refuse_task(message, fault)
                 return handle(message)
             except MALFORMED as error:
                 self._refuse(message, f"malformed: {type(error).__name__}")
                 return None
 
         return refuse_malformed
+
+    def _fault(self, message: Any) -> str | None:
+        """Return why a message for a task of ours cannot be run, if so.
+
+        Celery finds out in a thread of the pool, where nobody acknowledges the message any more: it
+        keeps its place among those taken, comes again after a restart, and a few stop a worker.
+        """
+        headers = message.headers
+        known = self.app.tasks
+        if not isinstance(headers, dict) or headers.get("task") not in known:
+            return None  # for the handlers of those
+        if not isinstance(headers.get("id"), str):
+            return "malformed: the id is no text"
+        if headers.get("eta") is not None:
+            return "eta and countdown are not taken: what waits here keeps others waiting"
+        try:
+            return _body_fault(message.payload)
+        except (ContentDisallowed, DecodeError):
+            return None
+
+    def _refuse_task(self, message: Any, why: str) -> None:
+        task_id = message.headers["id"]
+        self._refuse(message, why)
+        if isinstance(task_id, str) and message.headers["task"] == RUN:
+            self.app.backend.store_result(task_id, ValueError(why), "FAILURE")
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Refuse what is no task message."""
@@ -75,5 +142,4 @@ class Consumer(CeleryConsumer):
 
     def _refuse(self, message: Any, why: str, **facts: str) -> None:
         log.warning("message_refused", why=why, **facts)
-        errors = self.connection_errors  # type: ignore[attr-defined]
-        message.reject_log_error(log, errors)
+        message.reject_log_error(log, self.connection_errors)

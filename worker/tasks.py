@@ -4,7 +4,9 @@ import os
 import random
 import re
 import socket
+import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -16,12 +18,18 @@ from celery.worker.control import control_command, inspect_command
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from models.errors import AgentCoreError, StoreUnavailableError, TenantBusyError
+from models.errors import (
+    AgentCoreError,
+    ConflictError,
+    NotFoundError,
+    StoreUnavailableError,
+    TenantBusyError,
+)
 from models.execution import ExecutionRequest
 from models.permissions import EVERYTHING
 from models.session import transaction
 from models.settings import load_settings
-from models.tables import Tenant
+from models.tables import ExecutionRow, Tenant
 from worker import janitor, replies, retention
 from worker.app import AGE_OUT, CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
 from worker.execution import Executor
@@ -31,6 +39,9 @@ from worker.submit import Caller, Submitted, cancel_any, submit
 log = structlog.get_logger()
 
 TENANT_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+LATE_REVOKE_TRIES, LATE_REVOKE_PAUSE = 20, 0.5  # and seconds between them
+_late_revokes = threading.Semaphore(32)  # at once; who can write to the broker can name any id
 
 STORE_TRIES = 10  # of agentcore.run while the database is away; half a minute or so
 
@@ -68,6 +79,12 @@ def run(self: Task[Any, Any], /, *given: Any, **named: Any) -> None:
         raise ValueError(_summary(error)) from None
     except StoreUnavailableError as error:
         raise ValueError(f"unavailable, not refused; send it again: {error}") from None
+    except ConflictError as error:
+        if not _exists(task_id):
+            raise ValueError(str(error)) from None
+        # The id's answer is that of the execution that has it; a failure would take its place.
+        log.warning("task_id_reused", task=str(task_id))
+        raise Ignore from None
     except (AgentCoreError, ValueError) as error:
         raise ValueError(str(error)) from None
     if not submitted.is_new:
@@ -79,7 +96,11 @@ def run(self: Task[Any, Any], /, *given: Any, **named: Any) -> None:
 @app.task(name=SWEEP, ignore_result=True)
 def sweep() -> None:
     """Find and move on what was lost; beat sends this."""
-    counts = janitor.sweep(load_settings())
+    try:
+        counts = janitor.sweep(load_settings())
+    except StoreUnavailableError as error:
+        log.warning("store_unavailable", task=SWEEP, error=str(error))
+        return
     if any(counts.values()):
         log.info("swept", **counts)
 
@@ -87,7 +108,11 @@ def sweep() -> None:
 @app.task(name=AGE_OUT, ignore_result=True)
 def age_out() -> None:
     """Delete what is older than the settings keep; beat sends this."""
-    counts = retention.age_out(load_settings())
+    try:
+        counts = retention.age_out(load_settings())
+    except StoreUnavailableError as error:
+        log.warning("store_unavailable", task=AGE_OUT, error=str(error))
+        return
     if any(counts.values()):
         log.info("aged_out", **counts)
 
@@ -116,9 +141,32 @@ def revoke(_state: Any, task_id: str | list[str], **_options: Any) -> dict[str, 
     for one in task_id if isinstance(task_id, list) else [task_id]:
         try:
             cancel_any(UUID(one))
+        except NotFoundError:
+            _revoke_later(UUID(one))
         except (AgentCoreError, ValueError, TypeError, AttributeError) as error:
             log.info("revoke_without_effect", task=str(one)[:64], why=str(error)[:200])
     return {"ok": "executions are cancelled; other tasks of this server cannot be revoked"}
+
+
+def _revoke_later(execution_id: UUID) -> None:
+    """Cancel what is not known yet: a broadcast outruns the task that was sent before it."""
+    if not _late_revokes.acquire(blocking=False):
+        log.info("revoke_without_effect", task=str(execution_id), why="too many unknown ids")
+        return
+
+    def try_for_a_while() -> None:
+        try:
+            for _ in range(LATE_REVOKE_TRIES):
+                time.sleep(LATE_REVOKE_PAUSE)
+                with suppress(NotFoundError):
+                    return cancel_any(execution_id)
+            log.info("revoke_without_effect", task=str(execution_id), why="no such execution")
+        except AgentCoreError as error:
+            log.info("revoke_without_effect", task=str(execution_id), why=str(error)[:200])
+        finally:
+            _late_revokes.release()
+
+    threading.Thread(target=try_for_a_while, name="revoke", daemon=True).start()
 
 
 def _arguments(request: Any = None, tenant: str | None = None) -> tuple[Any, str | None]:
@@ -135,6 +183,12 @@ def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Sub
         except StoreUnavailableError:
             time.sleep(random.uniform(1, 3))  # noqa: S311 - jitter, not a secret
     return submit(request, _tenant_caller(tenant), execution_id=task_id, reply=True)
+
+
+def _exists(execution_id: UUID) -> bool:
+    with transaction() as session:
+        found = select(ExecutionRow.id).where(ExecutionRow.id == execution_id)
+        return session.scalar(found) is not None
 
 
 def _canonical(task_id: str | None) -> UUID:

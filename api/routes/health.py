@@ -61,6 +61,7 @@ class _Cache:
 
 
 _cache = _Cache()
+RETRY_AFTER = "5"  # seconds; what is checked is looked at again about so often
 
 
 @router.get("/health")
@@ -74,6 +75,8 @@ def ready(response: Response) -> Readiness:
     """Check database, broker and whether a worker lives that can start sandboxes."""
     readiness = _cache.get()
     response.status_code = 200 if readiness.ready else 503
+    if not readiness.ready:
+        response.headers["Retry-After"] = RETRY_AFTER
     return readiness
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -76,6 +77,67 @@ POISON = [
     (b"[[], {}, {}]", {"task": ["agentcore.run"], "id": "poison"}),
     (b"[[], {}, {}]", {"task": {"a": 1}, "id": "poison"}),
 ]
+
+
+TASKS = {"agentcore": "agentcore.execute", "agentcore.control": "agentcore.run"}
+WEDGES: list[tuple[str, dict[str, object]]] = [
+    ("[1, 2, 3]", {}),
+    ('[[], {}, {"callbacks": [1], "errbacks": [1], "chain": [3], "chord": {"a": 1}}]', {}),
+    ('[[], {}, {"chain": [3]}]', {}),
+    ("[[], {}, 7]", {}),
+    ('[["x"], {}]', {"id": None}),
+    ('[["x"], {}, {}]', {"id": 5}),
+    ('[["x"], {}, {}]', {"eta": "2999-01-01T00:00:00+00:00"}),
+    ('[["x"], {}, {}]', {"expires": "never"}),
+    ('[["x"], {}, {}]', {"timelimit": 5}),
+    ('[["x"], {}, {}]', {"retries": "x", "group": 5}),
+]
+
+
+@pytest.mark.parametrize("queue", ["agentcore", "agentcore.control"])
+def test_no_message_keeps_a_place_in_a_worker_for_ever(
+    stack: Stack, service: Celery, api: Api, queue: str
+) -> None:
+    with service.producer_pool.acquire() as producer:
+        for body, headers in WEDGES * 2:
+            whole = {
+                "task": TASKS[queue],
+                "id": str(uuid.uuid4()),
+                "lang": "py",
+                "argsrepr": "()",
+                "kwargsrepr": "{}",
+                "root_id": None,
+                "parent_id": None,
+                "group": None,
+                **headers,
+            }
+            producer.publish(
+                body,
+                routing_key=queue,
+                headers=whole,
+                content_type="application/json",
+                content_encoding="utf-8",
+                correlation_id=whole["id"],
+            )
+    assert _send(service, {"source": "print('alive')"}).get(timeout=30)["status"] == "succeeded"
+    assert api.run("pass")["status"] == "succeeded"
+    for name in ("run", "control"):
+        assert stack.processes[name].poll() is None
+
+
+def test_an_id_that_comes_again_for_something_else_keeps_its_first_answer(
+    service: Celery,
+) -> None:
+    first = _send(service, {"source": "import time; time.sleep(2); print('first')"})
+    time.sleep(0.5)  # the first is accepted; there is nothing to await that the second would keep
+    _send(service, {"source": "print('second')"}, task_id=first.id)
+    assert first.get(timeout=30)["stdout"]["text"] == "first\n"
+
+
+def test_a_revoke_that_outruns_its_task_still_cancels(service: Celery) -> None:
+    task = _send(service, {"source": "import time; time.sleep(60)"})
+    task.revoke()
+    assert task.get(timeout=30)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("queue", ["agentcore", "agentcore.control"])

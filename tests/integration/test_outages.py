@@ -89,6 +89,31 @@ def test_without_the_broker_submits_are_accepted_and_run_later(
     assert [item["stdout"]["text"] for item in outcomes] == ["0\n", "1\n", "2\n"]
 
 
+def test_a_broker_that_crashes_while_programs_run_ends_no_process(
+    own_stack: Stack, own_services: Services
+) -> None:
+    own_stack.environment["AGENTCORE_WORKER_SLOTS"] = "8"
+    own_stack.start("api", "run", "control", "beat")
+    own_stack.wait_ready()
+    api = own_stack.client("crashing")
+    valkey = own_services.valkey
+    assert valkey is not None
+    for _ in range(3):
+        programs = [api.submit("import time; time.sleep(4); print('ran')") for _ in range(6)]
+        for item in programs:
+            api.wait_started(item["id"])
+        handle = valkey.handle()
+        assert handle is not None
+        os.kill(handle.pid, signal.SIGKILL)
+        wait_until(lambda: valkey.handle() is None, 10, "the broker's end")
+        for item in programs:
+            assert api.outcome(item["id"])["stdout"]["text"] == "ran\n"
+        valkey.start()
+        own_stack.wait_ready()  # and each process lives
+        assert api.run("print('again')")["stdout"]["text"] == "again\n"
+    assert "Unrecoverable" not in own_stack.log("run")
+
+
 def test_without_the_database_submits_are_refused_and_running_work_is_recorded(
     own_stack: Stack, own_services: Services
 ) -> None:

@@ -189,6 +189,8 @@ class DockerBackend:
     def _container(
         self, api: APIClient, spec: SandboxConfig, arguments: dict[str, Any]
     ) -> Iterator[str]:
+        if spec.attempt > 1:
+            engine.remove_all(api, self._earlier(spec))
         fault_points.reach("before_create")
         try:
             container_id: str = api.create_container(**arguments)["Id"]
@@ -199,6 +201,16 @@ class DockerBackend:
             yield container_id
         finally:
             engine.remove(api, container_id)
+
+    def _earlier(self, spec: SandboxConfig) -> list[str]:
+        """Return the filters of what earlier attempts left on this host: none runs beside another.
+
+        Its own attempt has none yet, for the name of a container is that of its attempt.
+        """
+        return [
+            f"{container.LABEL_DEPLOYMENT}={self._deployment}",
+            f"{container.LABEL_EXECUTION}={spec.execution_id}",
+        ]
 
     def _labels(self, spec: SandboxConfig) -> dict[str, str]:
         deadline = time.time() + spec.limits.execution_time_seconds + DEADLINE_SLACK

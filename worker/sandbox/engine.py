@@ -39,6 +39,12 @@ def final_state(api: APIClient, container_id: str) -> dict[str, Any]:
     return state
 
 
+def remove_all(api: APIClient, labels: list[str]) -> None:
+    """Remove every container with all these labels."""
+    for item in api.containers(all=True, filters={"label": labels}):
+        remove(api, item["Id"])
+
+
 def remove(api: APIClient, container_id: str) -> None:
     """Remove a container now; what fails is left to the sweep, as no outcome may be lost."""
     failure: Exception | None = None
