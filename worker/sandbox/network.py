@@ -17,7 +17,11 @@ from models.status import Reason, Status
 from worker.sandbox.egress import reasons
 from worker.sandbox.egress.client import EgressProxy, Gate
 from worker.sandbox.egress.decisions import Decision, Report
-from worker.sandbox.egress.errors import EgressUnavailableError, SocketPathError
+from worker.sandbox.egress.errors import (
+    EgressUnavailableError,
+    PlaceGoneError,
+    SocketPathError,
+)
 from worker.sandbox.egress.limits import Limits
 from worker.sandbox.egress.policy import Policy
 from worker.sandbox.errors import EngineUnavailableError, SandboxError, SandboxStartError
@@ -69,11 +73,23 @@ class Egress:
             with self._lock:
                 if self._proxy is None:
                     self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
-            return self._proxy.open(policy, limits)
+                proxy = self._proxy
+            return proxy.open(policy, limits)
+        except PlaceGoneError as error:
+            self._forget(proxy)
+            raise EngineUnavailableError(f"the egress proxy: {error}") from error
         except EgressUnavailableError as error:
             raise EngineUnavailableError(f"the egress proxy: {error}") from error
         except (SocketPathError, OSError, ValueError) as error:
             raise SandboxStartError(f"the egress proxy: {error}") from error
+
+    def _forget(self, proxy: EgressProxy) -> None:
+        """Let the next sandbox have another proxy: this one's place was removed under it."""
+        with self._lock:
+            if self._proxy is not proxy:
+                return
+            self._proxy = None
+        proxy.close()
 
     def _rules(self, spec: SandboxConfig) -> tuple[Policy, Limits]:
         settings = self._settings
@@ -162,6 +178,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
 
 
 def _warnings(report: Report) -> Iterator[str]:
+    if report.restarts:
+        yield "the egress proxy failed: what is told of the network may be incomplete"
     if cut := report.outcomes.get(reasons.BYTE_LIMIT):
         yield f"{reasons.BYTE_LIMIT}: {cut} connections were cut off or refused at the limit"
     if not report.denied:

@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
@@ -27,6 +28,7 @@ NAME_SERVER = "127.0.0.53"
 PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:220:1::14"
 PRIVATE, METADATA, METADATA_6 = "10.9.8.7", "169.254.169.254", "fd00:ec2::254"
 ADDRESSES = (PUBLIC, PUBLIC_6, PRIVATE, METADATA, METADATA_6)
+SEARCH = "corp.internal"
 A, AAAA = 1, 28  # types of a record (RFC 1035, 3596)
 
 asked: Counter[str] = Counter()
@@ -50,7 +52,12 @@ NAMES: dict[str, list[str] | Callable[[], list[str]]] = {
     "metadata.test": [METADATA],
     "metadata-six.test": [METADATA_6],
     "nat64.test": ["64:ff9b::a9fe:a9fe"],
+    "single": [PUBLIC],
+    # What a look-up of another name than the one that was judged would find.
+    f"public.test.{SEARCH}": [PRIVATE],
+    f"secret.{SEARCH}": [PUBLIC],
 }
+OTHERS = ("rebind.test", f"public.test.{SEARCH}", f"secret.{SEARCH}")
 
 
 def serve_names() -> None:
@@ -102,15 +109,24 @@ def set_up(directory: Path) -> None:
         nodad = ["nodad"] if ":" in address else []
         subprocess.run(["ip", "addr", "add", f"{address}/{bits}", "dev", "lo", *nodad], check=True)
     configuration = directory / "resolv.conf"
-    configuration.write_text(f"nameserver {NAME_SERVER}\noptions timeout:1 attempts:1\n")
-    place = os.path.realpath("/etc/resolv.conf")
-    subprocess.run(["mount", "--bind", str(configuration), place], check=True)
+    # As a pod of Kubernetes has it: nearly every name is tried below the search list first.
+    options = f"search {SEARCH}\noptions ndots:5 timeout:1 attempts:1"
+    configuration.write_text(f"nameserver {NAME_SERVER}\n{options}\n")
+    hosts = directory / "hosts"
+    hosts.write_text(f"127.0.0.1 localhost\n{PUBLIC} in-file\n")
+    for file, place in ((configuration, "/etc/resolv.conf"), (hosts, "/etc/hosts")):
+        subprocess.run(["mount", "--bind", str(file), os.path.realpath(place)], check=True)
     threading.Thread(target=serve_names, daemon=True).start()
 
 
 def ask(gate: Gate, host: str) -> str:
     """Return the address that was reached, or the answer's first line."""
-    with connect(gate.socket) as client:
+    return ask_at(gate.socket, host)
+
+
+def ask_at(path: Path, host: str) -> str:
+    """Do the same at a socket."""
+    with connect(path) as client:
         head = f"GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         client.sendall(head.encode())
         answer = read_all(client).decode()
@@ -128,23 +144,42 @@ def main() -> None:
     threading.Thread(target=lambda: tell_address(six.accept()[0]), daemon=True).start()
     proxy = EgressProxy(directory / "e")
     try:
-        print(json.dumps(cases(proxy)))
+        print(json.dumps(cases(proxy, directory)))
     finally:
         proxy.close()
 
 
-def cases(proxy: EgressProxy) -> dict[str, object]:
+def cases(proxy: EgressProxy, directory: Path) -> dict[str, object]:
     gate = proxy.open(Policy.parsed(["*"]), Limits(resolve_seconds=3.0))
     found: dict[str, object] = {f"rebind.test {turn}": ask(gate, "rebind.test") for turn in "123"}
     found["lookups of the first"] = asked["rebind.test A"]
-    found |= {name: ask(gate, name) for name in NAMES if name != "rebind.test"}
-    found |= {name: ask(gate, name) for name in ("unknown.test", PUBLIC)}
+    found |= {name: ask(gate, name) for name in NAMES if name not in OTHERS}
+    found |= {name: ask(gate, name) for name in ("unknown.test", PUBLIC, "secret", "in-file")}
     opened = proxy.open(Policy.parsed(["*", "10.0.0.0/8"]), Limits())
     found["private.test, opened"] = ask(opened, "private.test")
     found["metadata.test, opened"] = ask(opened, "metadata.test")
     found["silent.test"], found["meanwhile"] = silent(gate, opened)
+    with serving_alone(directory) as path:
+        found |= {f"{name}, alone": ask_at(path, name) for name in ("secret", "single", "in-file")}
+    found["searched"] = sorted(name for name in asked if SEARCH in name)
     found["addresses"] = sorted({str(one.address) for one in gate.close().decisions})
     return found
+
+
+@contextmanager
+def serving_alone(directory: Path) -> Iterator[Path]:
+    """Run the proxy by itself, with a search list of its own; give its socket."""
+    path = directory / "alone"
+    command = [sys.executable, "-m", "worker.sandbox.egress", "--allow", "*", "--listen", str(path)]
+    environment = os.environ | {"LOCALDOMAIN": SEARCH}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        yield path
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def silent(gate: Gate, other: Gate) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from models.hosts import parse_rule
 from tests.harness import missing, wait_until
 from worker.sandbox.egress.decisions import Report
 from worker.sandbox.egress.limits import Limits
@@ -26,8 +27,10 @@ PATIENCE = 30  # seconds until a silent peer is a failure
 
 def policy_for(*allowed: str) -> Policy:
     """Allow these hosts, and loopback addresses for what their names resolve to."""
-    rules = [*allowed, LOOPBACK]
-    return Policy.parsed(rules, ceiling=rules)
+    # A ceiling's network without a port opens ports 80 and 443 alone.
+    ports = {f":{rule.port}" if rule.port else "" for rule in map(parse_rule, allowed)}
+    opening = [f"{LOOPBACK}{port}" for port in ports]
+    return Policy.parsed([*allowed, LOOPBACK], ceiling=[*allowed, LOOPBACK, *opening])
 
 
 class ProxyThread:
@@ -37,11 +40,11 @@ class ProxyThread:
         self.names: dict[str, Sequence[str] | Callable[[], Sequence[str]]] = {}
         self.looked_up: list[str] = []
         self._root, self._count = root, 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.faults: list[Any] = []
-        self._loop.set_exception_handler(lambda _loop, context: self.faults.append(context))
+        self.loop.set_exception_handler(lambda _loop, context: self.faults.append(context))
         self._log = Told(self.faults)
         logging.getLogger("worker.sandbox.egress").addHandler(self._log)
         self.server = self._do(self._start())
@@ -57,7 +60,7 @@ class ProxyThread:
         return [ip_address(text) for text in (found() if callable(found) else found)]
 
     def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     def open(self, *allowed: str, policy: Policy | None = None, **limits: Any) -> "OpenGate":
         """Open a gate that lets these hosts through."""
@@ -71,26 +74,23 @@ class ProxyThread:
         self._do(open_it())
         return OpenGate(self, directory)
 
-    def report(self, directory: Path) -> Report:
-        async def report() -> Report:
-            return self.server.report(directory)
+    def totals(self, directory: Path) -> dict[str, Any]:
+        async def totals() -> dict[str, Any]:
+            return self.server.totals()[str(directory)]
 
-        return self._do(report())
+        return self._do(totals())
 
     def ended(self, directory: Path) -> int:
-        async def ended() -> int:
-            return sum(self.server.totals()[str(directory)]["outcomes"].values())
-
-        return self._do(ended())
+        return sum(self.totals(directory)["outcomes"].values())
 
     def close_gate(self, directory: Path) -> Report:
         return self._do(self.server.close(directory))
 
     def close(self) -> None:
         self._do(self.server.close_all())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE)
-        self._loop.close()
+        self.loop.close()
         logging.getLogger("worker.sandbox.egress").removeHandler(self._log)
         assert not self.faults, self.faults
 
@@ -112,8 +112,8 @@ class OpenGate:
     def __init__(self, proxy: ProxyThread, directory: Path) -> None:
         self._proxy, self.directory, self.path = proxy, directory, directory / SOCKET
 
-    def report(self) -> Report:
-        return self._proxy.report(self.directory)
+    def totals(self) -> dict[str, Any]:
+        return self._proxy.totals(self.directory)
 
     def close(self) -> Report:
         return self._proxy.close_gate(self.directory)

@@ -81,3 +81,15 @@ def test_a_silent_name_server_holds_up_nobody_else(found: dict[str, object]) -> 
 
 def test_nothing_but_the_public_addresses_was_dialled(found: dict[str, object]) -> None:
     assert found["addresses"] == sorted([scene.PUBLIC, scene.PUBLIC_6, "None"])
+
+
+def test_no_other_name_is_looked_up_than_the_one_that_was_judged(found: dict[str, object]) -> None:
+    assert found["searched"] == []
+    for name in ("secret", "secret, alone"):
+        assert found[name] == "HTTP/1.1 502 Bad Gateway: unresolvable"
+    for name in ("single", "single, alone"):
+        assert found[name] == scene.PUBLIC
+
+
+def test_names_of_the_hosts_file_are_known(found: dict[str, object]) -> None:
+    assert found["in-file"] == found["in-file, alone"] == scene.PUBLIC

@@ -60,6 +60,8 @@ class Attempt:
         _traceback: TracebackType | None,
     ) -> None:
         reason, allowed = _judged(error)
+        # What sent or got bytes was let through, whatever broke it off afterwards.
+        allowed = allowed or self._up > 0 or self._down > 0
         if not self.host and reason in (reasons.CLIENT_GONE, reasons.GATE_CLOSED):
             return  # nothing was asked yet
         self._ledger.add(

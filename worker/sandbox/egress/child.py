@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,12 @@ log = structlog.get_logger()
 
 ROOT = Path(__file__).resolve().parents[3]  # where the package `worker` is found
 STOP_SECONDS = 5  # for the process to end by itself
+# It says something twice a second; one that is silent for so long hangs, and another replaces it.
+SILENCE_SECONDS = 10
+PIECE = 65_536  # bytes read at once
 # All that the process gets of the environment: it has no business with settings and secrets.
-# The last two are the system resolver's.
-ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "RES_OPTIONS", "LOCALDOMAIN")
+# The last one is the system resolver's.
+ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "RES_OPTIONS")
 
 
 class ChildGoneError(EgressError):
@@ -93,18 +96,39 @@ class Child:
             except BlockingIOError:
                 continue
             except OSError as error:
+                # One that lives and takes in no more is of no use: its end lets another begin.
+                self._process.kill()
                 raise ChildGoneError from error
 
     def listen(self, on_totals: Callable[[dict[str, Any]], None]) -> None:
-        """Take what the process says until it ends; then fail what was asked."""
+        """Take what the process says until it ends, or is not to be listened to any more."""
         try:
-            while (line := self._out.readline(MAX_LINE)).endswith(b"\n"):
+            for line in self._lines():
                 self._heard(json.loads(line), on_totals)
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-            # Whatever that was, it is not what our own code says.
-            log.warning("egress_proxy_speaks_nonsense", error=str(error)[:200])
-        finally:
-            self._end()
+        except Exception as error:
+            # Whatever that was, it is not what our own code says; a line can be made to break
+            # its reader in any way, as by nesting too deep.
+            log.warning(
+                "egress_proxy_speaks_nonsense", kind=type(error).__name__, error=str(error)[:200]
+            )
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield whole lines, until there are no more or none comes in time."""
+        poller = select.poll()
+        poller.register(self._out.fileno(), select.POLLIN)
+        held = bytearray()
+        while len(held) < MAX_LINE:
+            if not poller.poll(SILENCE_SECONDS * 1000):
+                log.error("egress_proxy_hangs", silent_seconds=SILENCE_SECONDS)
+                return
+            data = os.read(self._out.fileno(), PIECE)
+            if not data:
+                return
+            *lines, rest = data.split(b"\n")
+            for line in lines:
+                yield bytes(held) + line
+                held.clear()
+            held += rest
 
     def _heard(self, message: dict[str, Any], on_totals: Callable[[dict[str, Any]], None]) -> None:
         if "totals" in message:
@@ -112,7 +136,8 @@ class Child:
         elif (future := self._asked.pop(message["id"], None)) is not None:
             future.set_result(message)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """End the process at once, and fail what was asked and not answered."""
         self._process.kill()
         with self._lock:
             self._gone = True
@@ -125,7 +150,7 @@ class Child:
             self._in.close()
 
     def kill(self) -> None:
-        """End the process at once; `listen` then returns."""
+        """Kill the process; `listen` then returns."""
         self._process.kill()
 
     def stop(self) -> None:

@@ -9,7 +9,11 @@ from worker.sandbox.egress.session import GateState, Session
 
 
 async def serve(sock: socket.socket, gate: GateState) -> None:
-    """Serve a client until it or we end the connection; closes `sock`. Raises nothing."""
+    """Serve a client until it or we end the connection; closes `sock`.
+
+    A client's misbehaviour raises nothing; what is raised is a fault of ours, or the cancellation
+    by which a gate ends its connections, and a client that left its own.
+    """
     session = Session(sock, gate)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checker: this is a coroutine

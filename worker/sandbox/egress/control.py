@@ -18,6 +18,7 @@ from worker.sandbox.egress.decisions import Report
 from worker.sandbox.egress.errors import SocketPathError
 from worker.sandbox.egress.limits import Limits
 from worker.sandbox.egress.policy import Policy
+from worker.sandbox.egress.resolver import prepare_system_lookup
 from worker.sandbox.egress.server import ProxyServer
 
 MAX_LINE = 8_388_608  # bytes of one message: thousands of rules or gates
@@ -39,11 +40,13 @@ async def _serve() -> None:
 
 
 def prepare_process() -> None:
-    """Allow as many descriptors as there may be, and no dump of what passes through here."""
+    """Allow as many descriptors as there may be, no dump of what passes through here, and no
+    look-up of another name than the one that was judged."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
+    prepare_system_lookup()
 
 
 class Control:
@@ -80,8 +83,6 @@ class Control:
     async def _do(self, verb: str, directory: Path, message: dict[str, Any]) -> Report | None:
         if verb == "close":
             return await self._server.close(directory)
-        if verb == "report":
-            return self._server.report(directory)
         earlier = message["earlier"]
         self._server.open(
             directory,
@@ -96,8 +97,9 @@ class Control:
             await asyncio.sleep(TOTALS_SECONDS)
             now = self._server.totals()
             changed = {name: value for name, value in now.items() if self._told.get(name) != value}
-            # Not on top of what the worker has not read yet: it is told the newest anyway.
-            if changed and not self._out.get_write_buffer_size():
+            # Not on top of what the worker has not read yet: it is told the newest anyway. And
+            # also when there is nothing new: silence would mean that this process hangs.
+            if not self._out.get_write_buffer_size():
                 self._told = now
                 self._write({"totals": changed})
 

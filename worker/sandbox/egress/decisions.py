@@ -1,14 +1,25 @@
 """What is told of each request, in batches that no program can make large."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from models.hosts import MAX_PORT
+from worker.sandbox.egress.limits import MOST
+
 MAX_DECISIONS = 100  # told in full, per batch; the rest is counted
 MAX_HOSTS = 50  # counted by name, per batch; the rest is counted together
 MAX_HOST_CHARS = 255  # of a host as asked; the DNS allows 253
 OTHER_HOSTS = "*"  # the hosts that are not counted by name; no host can be called so
+MAX_REASONS = 60  # there are about 30 words in `reasons` and `policy`
+PROTOCOLS = ("connect", "http", "socks5")
+
+# What is kept by a database or shown to a person: no control character, nothing but ASCII.
+_HOST = re.compile(rf"[\x20-\x7e]{{0,{MAX_HOST_CHARS}}}")
+_REASON = re.compile(r"[a-z_]{1,40}")
+_ADDRESS = re.compile(r"[0-9a-fA-F:.]{2,45}")  # of either version; its longest has 45 characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +27,7 @@ class Decision:
     """One request: who was asked for, and what came of it."""
 
     time: float  # seconds since the epoch
-    protocol: str  # connect, http or socks5
+    protocol: str  # of PROTOCOLS
     host: str  # as asked, printable, at most MAX_HOST_CHARS
     port: int | None
     address: str | None  # dialled
@@ -48,43 +59,70 @@ class Report:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        """Return what `as_json` wrote. Raises ValueError or TypeError for anything else."""
-        decisions = tuple(_decision(item) for item in value.pop("decisions"))
-        names = ("outcomes", "more", "more_hosts")
-        counts: dict[str, Any] = {name: _counts(value.pop(name)) for name in names}
-        for name, number in value.items():
-            _natural(name, number)
+        """Return what `as_json` wrote. Raises ValueError for anything else."""
+        try:
+            return cls._from_json(dict(value))
+        except (TypeError, LookupError, AttributeError) as error:
+            raise ValueError(f"no report: {error}") from error
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any]) -> Self:
+        decisions = value.pop("decisions")
         if len(decisions) > MAX_DECISIONS:
             raise ValueError("too many decisions")
-        return cls(decisions=decisions, **counts, **value)
+        counts: dict[str, Any] = {
+            "outcomes": _counts(value.pop("outcomes"), _REASON, MAX_REASONS),
+            "more": _counts(value.pop("more"), _REASON, MAX_REASONS),
+            "more_hosts": _counts(value.pop("more_hosts"), _HOST, MAX_HOSTS + 1),
+        }
+        for number in value.values():
+            _natural(number)
+        return cls(decisions=tuple(map(_decision, decisions)), **counts, **value)
 
 
 def _decision(value: dict[str, Any]) -> Decision:
     decision = Decision(**value)
-    for name in ("bytes_up", "bytes_down"):
-        _natural(name, value[name])
-    texts = (decision.protocol, decision.host, decision.reason, decision.address or "")
-    if not all(isinstance(text, str) and text.isprintable() and len(text) < 256 for text in texts):
-        raise ValueError("a decision's text is not printable, or too long")
-    if not all(isinstance(number, int | float) for number in (decision.time, decision.seconds)):
-        raise ValueError("a decision's time is no number")
-    if decision.port is not None:
-        _natural("port", decision.port)
+    for number in (decision.bytes_up, decision.bytes_down):
+        _natural(number)
+    for seconds in (decision.time, decision.seconds):
+        _number(seconds)
+    _text(decision.host, _HOST)
+    _text(decision.reason, _REASON)
+    if decision.protocol not in PROTOCOLS:
+        raise ValueError("no such protocol")
+    if decision.address is not None:
+        _text(decision.address, _ADDRESS)
+    if decision.port is not None and _natural(decision.port) > MAX_PORT:
+        raise ValueError("no such port")
     if not isinstance(decision.allowed, bool):
         raise ValueError("a decision is neither yes nor no")
     return decision
 
 
-def _counts(value: dict[str, Any]) -> dict[str, int]:
-    if len(value) > MAX_HOSTS + 1:
+def _counts(value: dict[str, Any], name: re.Pattern[str], most: int) -> dict[str, int]:
+    if len(value) > most:
         raise ValueError("too many counts")
-    return {str(name)[:MAX_HOST_CHARS]: _natural(name, count) for name, count in value.items()}
+    return {_text(key, name): _natural(count) for key, count in value.items()}
 
 
-def _natural(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} is no count")
+def _text(value: Any, pattern: re.Pattern[str]) -> str:
+    # Not shown in the message, which goes to a log.
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError("a word that none of ours is")
     return value
+
+
+def _natural(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError("a count that is none")
+    _number(value)
+    return value
+
+
+def _number(value: Any) -> None:
+    # NaN is in no range, and infinity beyond this one.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST:
+        raise ValueError("a number that is none, or out of range")
 
 
 def shown(host: str) -> str:

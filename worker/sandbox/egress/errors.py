@@ -7,6 +7,7 @@ EgressError
 ├── ClientGoneError          the client left
 ├── SocketPathError          the gate's place cannot be used
 └── EgressUnavailableError   worker side: the proxy process does not answer
+    └── PlaceGoneError       and never will: the worker's directory was removed
 """
 
 
@@ -44,3 +45,7 @@ class SocketPathError(EgressError):
 
 class EgressUnavailableError(EgressError):
     """The proxy process does not answer, or cannot open a gate."""
+
+
+class PlaceGoneError(EgressUnavailableError):
+    """The worker's directory was removed by somebody: no gate can be opened in it any more."""

@@ -13,6 +13,7 @@ from worker.sandbox.egress.limits import WAITING_CLIENTS, Bucket, Limits, Usage
 from worker.sandbox.egress.policy import Policy
 from worker.sandbox.egress.resolver import Resolver
 from worker.sandbox.egress.session import GateState
+from worker.sandbox.egress.turns import Turns
 from worker.sandbox.egress.upstream import Outside
 
 PAUSE_SECONDS = 0.2  # when the process has no descriptor left to accept with
@@ -38,17 +39,21 @@ class ServedGate:
         self._usage, self._ledger = Usage(limits), Ledger()
         if earlier is not None:
             self._continue(earlier)
+        turns = Turns()
+        self._outside = Outside(policy, limits, self._usage, resolver, turns)
         self._state = GateState(
             limits=limits,
             usage=self._usage,
             ledger=self._ledger,
             bucket=Bucket(limits.accept_rate, limits.accept_burst),
-            outside=Outside(policy, limits, self._usage, resolver),
+            outside=self._outside,
             hangups=hangups,
+            turns=turns,
         )
         self._places = asyncio.Semaphore(limits.max_connections + WAITING_CLIENTS)
         self._clients: set[asyncio.Task[None]] = set()
         self._accepting = asyncio.create_task(self._accept())
+        self._accepting.add_done_callback(_tell_end)
 
     def _continue(self, earlier: Report) -> None:
         """Go on counting where a proxy that died has stopped."""
@@ -79,14 +84,15 @@ class ServedGate:
             task.cancel(reasons.GATE_CLOSED)
         await asyncio.gather(self._accepting, *self._clients, return_exceptions=True)
         self._listener.close()
+        self._outside.close()
         return self.report()
 
     async def _accept(self) -> None:
         while True:
             await self._places.acquire()
             await self._state.bucket.take()
-            await self._knock()
             try:
+                await self._knock()
                 sock, _ = self._listener.accept()
             except OSError as error:
                 self._places.release()
@@ -117,3 +123,8 @@ class ServedGate:
         self._places.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a connection failed by a fault of ours", exc_info=error)
+
+
+def _tell_end(accepting: asyncio.Task[None]) -> None:
+    if not accepting.cancelled() and (error := accepting.exception()) is not None:
+        log.error("a gate takes nobody in any more", exc_info=error)

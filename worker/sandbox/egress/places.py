@@ -2,8 +2,9 @@
 
 The worker's own directory is private: no other user of the host gets past it. What is mounted
 into a sandbox is the gate's directory, open to any user, for nobody knows how users are remapped.
-A file lock beside the worker's directory says that the worker lives; the kernel drops it with the
-process, whatever kills it, which a process id in a name could not tell.
+A lock on the worker's directory itself says that the worker lives; the kernel drops it with the
+process, whatever kills it, which a process id in a name could not tell. There is no file to lose to
+whoever cleans up, and systemd-tmpfiles leaves what lies in a locked directory alone.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from worker.sandbox.egress.errors import SocketPathError
 SOCKET = "egress.sock"
 MAX_SOCKET_PATH = 107  # bytes: sun_path of sockaddr_un has 108 with its NUL (unix(7))
 BACKLOG = 128  # connections that the kernel holds while we do not accept
-PREFIX, LOCK_SUFFIX = "w-", ".lock"
+PREFIX = "w-"
 
 
 def socket_path(directory: Path) -> Path:
@@ -72,34 +73,47 @@ class WorkerPlace:
         with _exclusively(root):
             sweep(root)
             self.directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
-            self._lock_path = self.directory.with_name(self.directory.name + LOCK_SUFFIX)
-            self._lock = os.open(self._lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._lock: int | None = _opened(self.directory)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
+    def is_there(self) -> bool:
+        """Whether the directory is still the one that was made."""
+        if self._lock is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.lstat(self.directory))
+        except OSError:
+            return False
+
     def close(self) -> None:
-        """Remove the directory."""
-        remove(self.directory)
-        self._lock_path.unlink(missing_ok=True)
-        os.close(self._lock)
+        """Remove the directory; nothing is done the second time."""
+        if self._lock is not None:
+            remove(self.directory)
+            os.close(self._lock)
+            self._lock = None
 
 
 def sweep(root: Path) -> int:
     """Remove what dead workers left below `root`; return how many there were."""
     swept = 0
     for directory in root.glob(f"{PREFIX}*"):
-        if directory.suffix != LOCK_SUFFIX and _is_abandoned(directory):
+        if _is_abandoned(directory):
             remove(directory)
-            directory.with_name(directory.name + LOCK_SUFFIX).unlink(missing_ok=True)
             swept += 1
     return swept
 
 
+def _opened(directory: Path) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(directory, flags)
+
+
 def _is_abandoned(directory: Path) -> bool:
-    lock_path = directory.with_name(directory.name + LOCK_SUFFIX)
+    # One that was made and is not locked yet is kept from us by the root's lock.
     try:
-        lock = os.open(lock_path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return True  # died between the two; the root's lock keeps live ones out of here
+        lock = _opened(directory)
+    except OSError:
+        return False  # gone meanwhile, or no directory, and so none of ours
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -120,7 +134,7 @@ def _check_private(root: Path) -> None:
 @contextmanager
 def _exclusively(root: Path) -> Iterator[None]:
     """Keep other workers from making or sweeping places in the meantime."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = _opened(root)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -10,11 +13,27 @@ from ipaddress import ip_address
 from models.hosts import Address
 from worker.sandbox.egress import reasons
 from worker.sandbox.egress.errors import FailedError
+from worker.sandbox.egress.lookup_share import LookupShare
 
-MAX_THREADS = 128  # of all gates; the resolver may hold one for half a minute
+MAX_THREADS = 128  # of all gates; the resolver may hold one for as long as RES_OPTIONS says
 MAX_ADDRESSES = 16  # judged and tried, of one name
+# Seconds for one answer, and rounds of questions: by itself the system takes 5 and 2 for each
+# name server (resolv.conf(5)), and a silent one would hold a thread for half a minute.
+RES_OPTIONS = "timeout:2 attempts:2"
 
 Lookup = Callable[[str], Sequence[Address]]
+
+log = logging.getLogger(__name__)
+
+
+def prepare_system_lookup() -> None:
+    """Let the system look names up as they are; to be called before the first look-up.
+
+    The search list of resolv.conf would make another name of the one that was judged. A final dot
+    would prevent it, too, but names in /etc/hosts have none.
+    """
+    os.environ["LOCALDOMAIN"] = "."  # the search list: the root alone (resolv.conf(5))
+    os.environ.setdefault("RES_OPTIONS", RES_OPTIONS)
 
 
 def system_lookup(host: str) -> Sequence[Address]:
@@ -32,30 +51,42 @@ class Resolver:
     def __init__(self, lookup: Lookup = system_lookup) -> None:
         self._lookup = lookup
         self._threads = asyncio.Semaphore(MAX_THREADS)
+        self._gates = 0
+        self._told = False
 
-    async def resolve(
-        self, host: str, slots: asyncio.Semaphore, seconds: float
-    ) -> Sequence[Address]:
+    def share(self, most: int) -> LookupShare:
+        """Return a new gate's share of the threads, to be closed with the gate."""
+        self._gates += 1
+
+        def room() -> int:
+            return min(most, max(1, MAX_THREADS // max(1, self._gates)))
+
+        return LookupShare(room, self._leave)
+
+    def _leave(self) -> None:
+        self._gates -= 1
+
+    async def resolve(self, host: str, share: LookupShare, seconds: float) -> Sequence[Address]:
         """Return the addresses of a canonical name. Raises FailedError.
 
-        `slots` is the gate's own share. A lookup that takes too long keeps its slot until the
-        system gives up: otherwise one gate could have them all.
+        A lookup that takes too long keeps its place in `share` until the system gives up:
+        otherwise one gate could have all threads.
         """
         try:
             async with asyncio.timeout(seconds):
-                await slots.acquire()
-                future = self._start(host, slots)
+                await share.take()
+                future = self._start(host, share)
                 return await asyncio.shield(future)
         except TimeoutError as error:
             raise FailedError(reasons.RESOLVE_TIMEOUT) from error
         except (OSError, UnicodeError) as error:
             raise FailedError(reasons.UNRESOLVABLE) from error
 
-    def _start(self, host: str, slots: asyncio.Semaphore) -> asyncio.Task[Sequence[Address]]:
+    def _start(self, host: str, share: LookupShare) -> asyncio.Task[Sequence[Address]]:
         task = asyncio.create_task(self._in_thread(host))
 
         def finished(ended: asyncio.Task[Sequence[Address]]) -> None:
-            slots.release()
+            share.give_back()
             # Looked at, or asyncio complains about what nobody waits for any more.
             if not ended.cancelled():
                 ended.exception()
@@ -68,8 +99,19 @@ class Resolver:
             loop = asyncio.get_running_loop()
             answer: asyncio.Future[Sequence[Address]] = loop.create_future()
             # A daemon: the process ends without waiting for the resolver.
-            threading.Thread(target=self._work, args=(host, loop, answer), daemon=True).start()
+            thread = threading.Thread(target=self._work, args=(host, loop, answer), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system allows no more of them
+                self._tell(error)
+                raise OSError(errno.EAGAIN, str(error)) from error
             return (await answer)[:MAX_ADDRESSES]
+
+    def _tell(self, error: RuntimeError) -> None:
+        # Once: programs decide how often names are looked up.
+        if not self._told:
+            log.error("names cannot be looked up: %s (is the limit of processes too low?)", error)
+        self._told = True
 
     def _work(
         self,

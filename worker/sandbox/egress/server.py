@@ -37,10 +37,6 @@ class ProxyServer:
                 earlier=earlier,
             )
 
-    def report(self, directory: Path) -> Report:
-        """Return a gate's totals, and its decisions since the last report. Raises KeyError."""
-        return self._gates[directory].report()
-
     def totals(self) -> dict[str, dict[str, Any]]:
         """Return what each gate has used."""
         return {str(directory): gate.totals() for directory, gate in self._gates.items()}

@@ -12,6 +12,7 @@ from worker.sandbox.egress.errors import ClientGoneError
 from worker.sandbox.egress.hangup import HangupWatch
 from worker.sandbox.egress.limits import Bucket, Limits, Usage
 from worker.sandbox.egress.stream import Stream
+from worker.sandbox.egress.turns import Turns
 from worker.sandbox.egress.upstream import Outside
 
 # A client that is still sending when it is refused loses the answer if we just close (RFC 9112,
@@ -32,13 +33,14 @@ class GateState:
     bucket: Bucket
     outside: Outside
     hangups: HangupWatch
+    turns: Turns
 
 
 class Session:
     """One client's connection."""
 
     def __init__(self, sock: socket.socket, gate: GateState) -> None:
-        self.client = Stream(sock, ClientGoneError())
+        self.client = Stream(sock, ClientGoneError, gate.turns)
         self.gate = gate
 
     def attempt(self, protocol: str) -> Attempt:
@@ -54,7 +56,7 @@ class Session:
                 self.client.end()
                 while seen < LINGER_BYTES and (dropped := await self.client.receive()):
                     seen += len(dropped)
-                    await asyncio.sleep(0)
+                    await self.gate.turns.take()
 
     async def refuse_tunnel(self, reason: str) -> None:
         """End a connection that was granted and is now refused."""

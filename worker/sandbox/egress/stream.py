@@ -3,20 +3,28 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 
 from worker.sandbox.egress.errors import BadRequestError, EgressError
+from worker.sandbox.egress.turns import Turns
 
 READ_SIZE = 65_536  # bytes asked of the kernel at once
 
 
 class Stream:
-    """One non-blocking socket; whatever breaks it is raised as `lost`."""
+    """One non-blocking socket; whatever breaks it is raised as a new `lost()`.
 
-    def __init__(self, sock: socket.socket, lost: EgressError) -> None:
+    `turns` are shared by those of whom only one at a time may work.
+    """
+
+    def __init__(
+        self, sock: socket.socket, lost: Callable[[], EgressError], turns: Turns | None = None
+    ) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.buffer = bytearray()
         self._lost = lost
+        self._turns = turns or Turns()
         self._loop = asyncio.get_running_loop()
 
     async def receive(self, most: int = READ_SIZE) -> bytes:
@@ -24,7 +32,7 @@ class Stream:
         try:
             return await self._loop.sock_recv(self.sock, most)
         except OSError as error:
-            raise self._lost from error
+            raise self._lost() from error
 
     async def fill(self) -> bool:
         """Read more into the buffer; false at the end."""
@@ -51,13 +59,13 @@ class Stream:
         return data
 
     async def send(self, data: bytes) -> None:
-        """Write all of `data`; waits while the other side does not read."""
+        """Write all of `data` in a turn of its own; waits while the other side does not read."""
+        # Between two sockets that are always ready nothing else would ever go on.
+        await self._turns.take()
         try:
             await self._loop.sock_sendall(self.sock, data)
         except OSError as error:
-            raise self._lost from error
-        # Between two sockets that are always ready nothing else would ever have its turn.
-        await asyncio.sleep(0)
+            raise self._lost() from error
 
     def end(self) -> None:
         """Tell the other side that no more will come."""

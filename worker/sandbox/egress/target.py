@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from models.hosts import MAX_PORT
 from worker.sandbox.egress import http_head, reasons
 from worker.sandbox.egress.errors import BadRequestError, RefusedError
 from worker.sandbox.egress.upstream import Host, parse_host
 
 HTTP = 80
-MAX_PORT = 65_535
 
 # No user name, no zone, nothing escaped: what one reader takes for the host, so must every other.
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^][:@/?#%\\\s]{1,255})(?::([0-9]{1,5}))?")

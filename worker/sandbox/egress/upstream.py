@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import functools
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from worker.sandbox.egress.limits import Limits, Usage
 from worker.sandbox.egress.policy import DeniedError, Policy
 from worker.sandbox.egress.resolver import Resolver
 from worker.sandbox.egress.stream import READ_SIZE, Stream
+from worker.sandbox.egress.turns import Turns
 
 Host = str | Address
 
@@ -22,8 +24,8 @@ Host = str | Address
 class Upstream(Stream):
     """A connection to the outside, whose bytes are counted."""
 
-    def __init__(self, sock: socket.socket, attempt: Attempt) -> None:
-        super().__init__(sock, FailedError(reasons.UPSTREAM_FAILED))
+    def __init__(self, sock: socket.socket, attempt: Attempt, turns: Turns) -> None:
+        super().__init__(sock, functools.partial(FailedError, reasons.UPSTREAM_FAILED), turns)
         self._attempt = attempt
 
     async def receive(self, most: int = READ_SIZE) -> bytes:
@@ -41,10 +43,16 @@ class Upstream(Stream):
 class Outside:
     """What one gate may reach, and how."""
 
-    def __init__(self, policy: Policy, limits: Limits, usage: Usage, resolver: Resolver) -> None:
-        self._policy, self._limits, self._usage = policy, limits, usage
+    def __init__(
+        self, policy: Policy, limits: Limits, usage: Usage, resolver: Resolver, turns: Turns
+    ) -> None:
+        self._policy, self._limits, self._usage, self._turns = policy, limits, usage, turns
         self._resolver = resolver
-        self._lookups = asyncio.Semaphore(limits.max_lookups)
+        self._lookups = resolver.share(limits.max_lookups)
+
+    def close(self) -> None:
+        """Give back what the gate had of the resolver."""
+        self._lookups.close()
 
     @asynccontextmanager
     async def connection(self, attempt: Attempt, host: Host, port: int) -> AsyncIterator[Upstream]:
@@ -58,7 +66,7 @@ class Outside:
             self._usage.take_request()
             addresses = await self._addresses(host, port)
             attempt.address, sock = await self._dial(addresses, port)
-            upstream = Upstream(sock, attempt)
+            upstream = Upstream(sock, attempt, self._turns)
             try:
                 yield upstream
             finally:

@@ -17,7 +17,7 @@ def read(data: bytes, length: int | None, size: int = 1000) -> tuple[bytes, byte
 
     async def work() -> tuple[bytes, bytes]:
         ours, theirs = socket.socketpair()
-        stream, peer = Stream(ours, ClientGoneError()), Stream(theirs, ClientGoneError())
+        stream, peer = Stream(ours, ClientGoneError), Stream(theirs, ClientGoneError)
 
         async def feed() -> None:
             for at in range(0, len(data), size):
@@ -91,3 +91,33 @@ def test_a_counted_body_that_ends_early_is_refused():
 def test_what_is_written_in_chunks_is_read_back_the_same(pieces, size):
     data = b"".join(http_body.chunk(piece) for piece in pieces) + http_body.LAST_CHUNK
     assert read(data, None, size) == (b"".join(pieces), b"")
+
+
+def test_small_chunks_that_are_there_are_passed_on_together_and_not_without_end():
+    async def work() -> list[int]:
+        ours, theirs = socket.socketpair()
+        stream = Stream(ours, ClientGoneError)
+        with theirs:
+            theirs.sendall(b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n")
+            sizes = [len(piece) async for piece in http_body.pieces(stream, None)]
+            stream.close()
+        return sizes
+
+    sizes = asyncio.run(work())
+    assert sum(sizes) == 1000
+    assert max(sizes) == http_body.MAX_JOINED
+    assert len(sizes) < 1000 / http_body.MAX_JOINED + 5
+
+
+def test_a_chunk_is_passed_on_though_the_next_has_only_begun():
+    async def work() -> bytes:
+        ours, theirs = socket.socketpair()
+        stream = Stream(ours, ClientGoneError)
+        with theirs:
+            theirs.sendall(b"2\r\nok\r\n5\r\nhel")
+            async with asyncio.timeout(30):
+                pieces = [await anext(http_body.pieces(stream, None))]
+            stream.close()
+        return b"".join(pieces)
+
+    assert asyncio.run(work()) == b"ok"

@@ -98,8 +98,32 @@ def test_what_a_killed_worker_left_is_swept_and_what_lives_is_not(tmp_path):
             worker.stdout.close()
 
 
-def test_a_directory_whose_lock_was_never_made_is_swept(tmp_path):
+def test_a_directory_whose_lock_was_never_taken_is_swept_and_nothing_else(tmp_path):
     (tmp_path / "w-half").mkdir()
     (tmp_path / "other").mkdir()
+    (tmp_path / "w-file").touch()
+    (tmp_path / "w-link").symlink_to(tmp_path / "other")
     assert places.sweep(tmp_path) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "w-file", "w-link"}
+
+
+def test_a_cleaner_of_old_files_does_not_make_a_live_workers_place_look_abandoned(tmp_path):
+    root = tmp_path / "egress"
+    place = places.WorkerPlace(root)
+    places.listen(place.directory / "gate").close()
+    for path in root.iterdir():
+        if path.is_file():
+            path.unlink()
+    assert places.sweep(root) == 0
+    assert (place.directory / "gate" / places.SOCKET).exists()
+    place.close()
+
+
+def test_a_place_that_was_removed_or_replaced_is_not_there_any_more(tmp_path):
+    place = places.WorkerPlace(tmp_path / "egress")
+    assert place.is_there()
+    place.directory.rmdir()
+    assert not place.is_there()
+    place.directory.mkdir()
+    assert not place.is_there()
+    place.close()

@@ -14,7 +14,7 @@ def run(work):
 
     async def main():
         ours, theirs = socket.socketpair()
-        stream, peer = Stream(ours, ClientGoneError()), Stream(theirs, ClientGoneError())
+        stream, peer = Stream(ours, ClientGoneError), Stream(theirs, ClientGoneError)
         try:
             async with asyncio.timeout(30):
                 return await work(stream, peer)
@@ -64,8 +64,12 @@ def test_what_was_read_ahead_comes_first():
 def test_a_peer_that_has_gone_is_told_as_what_was_asked_for():
     async def work(stream, peer):
         peer.close()
-        with pytest.raises(ClientGoneError):
-            for _ in range(3):
+        raised = []
+        for _ in range(3):
+            with pytest.raises(ClientGoneError) as caught:
                 await stream.send(b"x")
+            raised.append(caught.value)
+        # One instance, raised again and again, would hold on to every frame it has seen.
+        assert len(set(map(id, raised))) == 3
 
     run(work)
