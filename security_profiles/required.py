@@ -24,7 +24,7 @@ _INTERPRETER = _names(
 )
 _ONE_JOB = _names(
     """chdir dup2 dup3 epoll_create1 epoll_ctl epoll_pwait epoll_wait getpriority kill mkdir mkdirat
-    pipe pipe2 poll ppoll pselect6 select setpriority setsid wait4"""
+    pipe pipe2 poll ppoll pselect6 select setitimer setpriority setsid wait4"""
 )
 """Some stand for others on another architecture or C library."""
 _TO_HIDE = _names("prctl")

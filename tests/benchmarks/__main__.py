@@ -1,6 +1,6 @@
 """`make bench`: what things cost, each beside what it is compared with, in one run."""
 
-from tests.benchmarks import egress
+from tests.benchmarks import egress, neighbour
 from tests.benchmarks.rows import machine, write
 
 
@@ -8,7 +8,7 @@ def main() -> None:
     """Measure everything and write it down."""
     facts = machine()
     print("the egress proxy ...", flush=True)
-    write(facts, egress.rows())
+    write(facts, [*egress.rows(), *neighbour.rows()])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ from .channel import Channel, ChannelClosedError
 from .program import Program, place_files, set_dumpable
 
 DEADLINE_SLACK = 10  # seconds past the limit after which the guest ends itself, unasked
+JOB_SECONDS = 120  # until the job must have come; a worker gives it up far sooner
+COLLECT_SECONDS = (
+    30  # for input files, artifacts and the last frames, beyond the run's own deadline
+)
 DRAIN_SECONDS = 1  # for what the ended program had written; a pipe holds 64 KiB
 READ_SIZE = 65_536  # bytes, the size of a pipe
 ABANDONED = 70  # exit code when the worker is gone
@@ -35,12 +39,29 @@ def main() -> None:
     set_dumpable(0)  # after reading: /proc/self is root's from here on
     report["dumpable"] = False
     try:
+        # An engine that died amid our start has forgotten us, and its shim keeps our input open.
+        _end_after(JOB_SECONDS)
         channel.send_json(protocol.REPORT, report)
         _kind, payload = channel.receive()
-        _Run(channel, json.loads(payload)).run()
+        job = json.loads(payload)
+        _end_after(job["timeout_seconds"] + DEADLINE_SLACK + COLLECT_SECONDS)
+        _Run(channel, job).run()
     except ChannelClosedError:
         os._exit(ABANDONED)
     os._exit(0)
+
+
+def _end_after(seconds: float) -> None:
+    """End this sandbox at that time, whatever it waits for: a read, or a write nobody takes."""
+    due = time.monotonic() + seconds
+
+    def end(*_: object) -> None:
+        # A program inside may send the signal; it cannot make it due.
+        if time.monotonic() >= due:
+            os._exit(ABANDONED)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _take_standard_streams() -> tuple[int, int]:

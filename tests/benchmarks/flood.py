@@ -1,6 +1,6 @@
 """Run by itself: uploads without end to a gate, on so many connections, in the smallest pieces.
 
-`python -m tests.integration.egress.flood SOCKET HOST:PORT CONNECTIONS` prints a line once it is
+`python -m tests.benchmarks.flood SOCKET HOST:PORT CONNECTIONS` prints a line once it is
 on, and ends with its input.
 """
 

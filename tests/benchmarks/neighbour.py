@@ -1,18 +1,17 @@
-"""What a neighbour notices of a busy gate: the process's one loop is shared out by gates."""
+"""A neighbour's round trip through the egress proxy beside floods of the smallest pieces."""
 
 import socket
-import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.benchmarks import flood
+from tests.benchmarks.rows import Row, measured
 from tests.harness import ROOT, wait_until
-from tests.integration.egress import flood
 from tests.integration.egress.support import (
     PIECE,
     Server,
@@ -25,13 +24,29 @@ from tests.integration.egress.support import (
 from worker.sandbox.egress.client import EgressProxy, Gate
 from worker.sandbox.egress.limits import MOST, Limits
 
+TRIPS = 300  # of a byte to the server and back
+ALONE = "round trip, alone"
 
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[EgressProxy]:
-    """The proxy in a process of its own."""
-    running = EgressProxy(tmp_path / "e")
-    yield running
-    running.close()
+
+def rows() -> list[Row]:
+    """Measure, in some seconds; one gate's connections share that gate's turns."""
+    with tempfile.TemporaryDirectory() as directory:
+        proxy = EgressProxy(Path(directory) / "e")
+        try:
+            return measured("ms", _samples(proxy), ALONE)
+        finally:
+            proxy.close()
+
+
+def _samples(proxy: EgressProxy) -> dict[str, list[float]]:
+    with serving(swallow) as sink, serving(echo) as server:
+        busy, quiet = gate_to(proxy, sink), gate_to(proxy, server)
+        samples = {ALONE: round_trips(quiet, server)}
+        for connections in (1, Limits().max_connections):
+            with flooding(busy, sink, connections):
+                name = f"round trip, beside {connections} uploads of a byte"
+                samples[name] = round_trips(quiet, server)
+        return samples
 
 
 def gate_to(proxy: EgressProxy, server: Server) -> Gate:
@@ -67,29 +82,15 @@ def used(gate: Gate) -> int:
     return gate.opening()["earlier"]["bytes_up"]
 
 
-def round_trip(gate: Gate, server: Server) -> float:
-    """Return the seconds that a byte needs to the server and back, in the median."""
+def round_trips(gate: Gate, server: Server) -> list[float]:
+    """Return the milliseconds that a byte needs to the server and back, each time."""
     with connect(gate.socket) as client:
         client.sendall(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n\r\n".encode())
         read_head(client)
         took = []
-        for _ in range(300):
+        for _ in range(TRIPS):
             began = time.perf_counter()
             client.sendall(b"x")
             assert client.recv(1) == b"x"
-            took.append(time.perf_counter() - began)
-    return statistics.median(took)
-
-
-def test_a_gate_with_many_busy_connections_has_no_more_of_the_proxy_than_one_with_few(
-    proxy: EgressProxy,
-) -> None:
-    with serving(swallow) as sink, serving(echo) as server:
-        busy, quiet = gate_to(proxy, sink), gate_to(proxy, server)
-        with flooding(busy, sink, 1):
-            beside_one = round_trip(quiet, server)
-        with flooding(busy, sink, Limits().max_connections):
-            beside_many = round_trip(quiet, server)
-    # Both are beside a flood that keeps the process busy, on this machine as it is now. Without
-    # turns, thirty-two connections cost a neighbour some twenty times what one does.
-    assert beside_many < beside_one * 8
+            took.append((time.perf_counter() - began) * 1000)
+    return took
