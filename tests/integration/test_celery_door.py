@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 
@@ -126,10 +125,11 @@ def test_no_message_keeps_a_place_in_a_worker_for_ever(
 
 
 def test_an_id_that_comes_again_for_something_else_keeps_its_first_answer(
-    service: Celery,
+    stack: Stack, service: Celery
 ) -> None:
     first = _send(service, {"source": "import time; time.sleep(2); print('first')"})
-    time.sleep(0.5)  # the first is accepted; there is nothing to await that the second would keep
+    tenant = stack.client("celery-tenant")
+    wait_until(lambda: tenant.get(f"/v1/executions/{first.id}").is_success, 30, "the first")
     _send(service, {"source": "print('second')"}, task_id=first.id)
     assert first.get(timeout=30)["stdout"]["text"] == "first\n"
 
