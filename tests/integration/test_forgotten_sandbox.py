@@ -6,7 +6,7 @@ START = """
 import sys
 sys.path.insert(0, "/usr/local/lib/agentcore")
 from guest import supervisor
-supervisor.JOB_SECONDS = 1
+supervisor.FIRST_WORD_SECONDS = 1
 supervisor.main()
 """
 ABANDONED = 70  # exit code of a supervisor that gave up

@@ -27,6 +27,7 @@ from worker.sandbox.report import InsideReport, parse
 log = structlog.get_logger()
 
 START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
+JOB_PATIENCE = 120  # seconds that a supervisor waits for its job before it ends itself
 COLLECT_TIMEOUT = 10  # seconds to stream artifacts after we ended the program
 
 
@@ -42,6 +43,9 @@ def verified_isolation(
     Raises SandboxStartError when it is weaker than asked, or unknown; IsolationRefusedError when
     a layer that the settings require is missing; SandboxCancelledError.
     """
+    ask = json.dumps({"patience_seconds": JOB_PATIENCE}).encode()
+    with contextlib.suppress(ProtocolError):  # what is at its end is told below
+        connection.send(protocol.frame(protocol.INSPECT, ask), time.monotonic() + START_TIMEOUT)
     frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
     if cancelled.is_set():
         raise SandboxCancelledError

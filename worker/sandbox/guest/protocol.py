@@ -1,7 +1,8 @@
 """Frames between worker and supervisor: one byte of kind, four bytes of length, the payload.
 
-To the guest: one JOB, then one DATA for each input file and one for standard input, later
-perhaps a KILL. From the guest: REPORT, STARTED, output frames, artifacts, EXIT.
+To the guest: INSPECT, answered by a REPORT each time; then one JOB, one DATA for each input file
+and one for standard input, later perhaps a KILL. From the guest, after the job: STARTED, output
+frames, artifacts, EXIT.
 """
 
 import struct
@@ -22,11 +23,12 @@ EGRESS_FOLDER = "/run/agentcore"
 EGRESS_SOCKET = f"{EGRESS_FOLDER}/egress.sock"
 EGRESS_PORT = 3128  # on loopback inside, where programs find it; as many HTTP proxies have it
 
+INSPECT = b"I"  # JSON: `patience_seconds`, how long to wait for the next word after this
 JOB = b"J"  # JSON: what to run
 DATA = b"D"  # bytes of the next input file, or of standard input
 KILL = b"K"  # end the program now, then report as usual
 
-REPORT = b"R"  # JSON: the isolation in force, before any user byte is read
+REPORT = b"R"  # JSON: the isolation in force, read anew each time, and before any user byte
 STARTED = b"S"  # user code is about to run
 STDOUT = b"O"
 STDERR = b"E"

@@ -17,7 +17,7 @@ from .channel import Channel, ChannelClosedError
 from .program import Program, place_files, set_dumpable
 
 DEADLINE_SLACK = 10  # seconds past the limit after which the guest ends itself, unasked
-JOB_SECONDS = 120  # until the job must have come; a worker gives it up far sooner
+FIRST_WORD_SECONDS = 120  # until a worker must have said something; it gives up far sooner
 COLLECT_SECONDS = (
     30  # for input files, artifacts and the last frames, beyond the run's own deadline
 )
@@ -33,22 +33,30 @@ def main() -> None:
     # Python's handler would let a program inside interrupt us; the default cannot reach process 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     channel = Channel(*_take_standard_streams())
-    report = isolation.read()
-    if report["interfaces"] not in ([], ["lo"]):
-        report["reachability"] = reachability.probe()
-    set_dumpable(0)  # after reading: /proc/self is root's from here on
-    report["dumpable"] = False
+    set_dumpable(0)
     try:
         # An engine that died amid our start has forgotten us, and its shim keeps our input open.
-        _end_after(JOB_SECONDS)
-        channel.send_json(protocol.REPORT, report)
-        _kind, payload = channel.receive()
-        job = json.loads(payload)
+        _end_after(FIRST_WORD_SECONDS)
+        job = _wait_for_job(channel)
         _end_after(job["timeout_seconds"] + DEADLINE_SLACK + COLLECT_SECONDS)
         _Run(channel, job).run()
     except ChannelClosedError:
         os._exit(ABANDONED)
     os._exit(0)
+
+
+def _wait_for_job(channel: Channel) -> dict[str, Any]:
+    """Return the job; until then, tell what isolation is in force as often as asked."""
+    while True:
+        kind, payload = channel.receive()
+        asked: dict[str, Any] = json.loads(payload)
+        if kind == protocol.JOB:
+            return asked
+        _end_after(asked["patience_seconds"])
+        report = isolation.read()
+        if report["interfaces"] not in ([], ["lo"]):
+            report["reachability"] = reachability.probe()
+        channel.send_json(protocol.REPORT, report | {"dumpable": False})
 
 
 def _end_after(seconds: float) -> None:
