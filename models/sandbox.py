@@ -36,6 +36,9 @@ class SandboxConfig(Contract):
     allowed_hosts: tuple[str, ...] = ()
     egress_ceiling: tuple[str, ...] | None = None
     egress_deny: tuple[str, ...] = ()
+    inputs: tuple[bytes, ...] = ()  # of a batch: the standard input of each run
+    input_timeout_seconds: float = 0  # of one run of a batch
+    input_max_output_bytes: int = 0  # kept of each output stream of one run of a batch
     max_output_bytes: int
     max_output_total_bytes: int
     max_artifacts: int
@@ -113,6 +116,21 @@ class ArtifactContent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputOutcome:
+    """How one run of a batch ended; `status` is succeeded, failed or timed_out."""
+
+    index: int
+    status: Status
+    reason: Reason | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: CapturedStream = field(default_factory=CapturedStream)
+    stderr: CapturedStream = field(default_factory=CapturedStream)
+    result: str | None = None  # what the run left as output/result.json, as text
+    wall_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How one attempt ended; everything in it that the program could choose is bounded."""
 
@@ -128,5 +146,6 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     usage: dict[str, float | int | None] = field(default_factory=dict)
     isolation: dict[str, Any] | None = None
+    batch: dict[str, int] | None = None  # runs by how they ended, and `inputs`, how many there were
     network: dict[str, Any] | None = None  # totals, as models.execution.NetworkUse
     network_events: tuple[dict[str, Any], ...] = ()  # data of audit events

@@ -1,20 +1,31 @@
 """The contract of everything that can run a sandbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from models.sandbox import Outcome, SandboxConfig
+from models.sandbox import InputOutcome, Outcome, SandboxConfig
 
 # Called with the isolation in force once the sandbox stands and before it sees any user byte.
 # What it raises ends the sandbox unused.
 BeforeUserCode = Callable[[dict[str, Any]], None]
+# Called with runs of a batch as they end, in order. What it raises ends the sandbox.
+OnResults = Callable[[Sequence[InputOutcome]], None]
+
+
+def no_results(_: Sequence[InputOutcome]) -> None:
+    """Take no results: for what is no batch."""
 
 
 class Backend(Protocol):
     """Runs one sandbox to its end; safe to call from many threads."""
 
-    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+    def run(
+        self,
+        spec: SandboxConfig,
+        before_user_code: BeforeUserCode,
+        on_results: OnResults = no_results,
+    ) -> Outcome:
         """Run to the end and leave nothing behind.
 
         Raises EngineUnavailableError, ImageUnavailableError, SandboxStartError or

@@ -1,6 +1,7 @@
 """Gathers a sandbox's frames into bounded values, trusting none of the guest's caps."""
 
 from models.sandbox import ArtifactContent, CapturedStream, SandboxConfig
+from worker.sandbox.backend import OnResults, no_results
 from worker.sandbox.errors import ProtocolError
 from worker.sandbox.guest import protocol
 from worker.sandbox.report import ArtifactHead, ExitReport, parse
@@ -37,8 +38,9 @@ class StreamKeeper:
 class Collector:
     """The state of one sandbox as its frames tell it."""
 
-    def __init__(self, spec: SandboxConfig) -> None:
+    def __init__(self, spec: SandboxConfig, on_results: OnResults = no_results) -> None:
         self._spec = spec
+        self._on_results = on_results
         self.started = False
         self.exit: ExitReport | None = None
         self.stdout = StreamKeeper(spec.max_output_bytes)
@@ -54,6 +56,9 @@ class Collector:
             for path, size, content in self._artifacts
             if len(content) == size
         )
+
+    def flush(self) -> None:
+        """Pass on the runs of a batch that ended."""
 
     def take(self, kind: bytes, payload: bytes) -> None:
         """Take one frame. Raises ProtocolError when it makes no sense here."""

@@ -18,7 +18,7 @@ from models.settings import Settings
 from models.status import Status
 from worker import fault_points
 from worker.sandbox import container, engine, isolation, judge
-from worker.sandbox.backend import BeforeUserCode
+from worker.sandbox.backend import BeforeUserCode, OnResults, no_results
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection
 from worker.sandbox.conversation import follow, send_job, verified_isolation
@@ -43,8 +43,9 @@ DEADLINE_SLACK = 60  # seconds past the time limit after which any worker remove
 class _Sandbox:
     """One running container as its thread and other threads see it."""
 
-    def __init__(self, spec: SandboxConfig) -> None:
+    def __init__(self, spec: SandboxConfig, on_results: OnResults) -> None:
         self.spec = spec
+        self.on_results = on_results
         self.cancelled = threading.Event()
         self.abandoned = False
         self.connection: Connection | None = None
@@ -75,9 +76,14 @@ class DockerBackend:
         with engine.engine_errors():
             self._client().ping()
 
-    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+    def run(
+        self,
+        spec: SandboxConfig,
+        before_user_code: BeforeUserCode,
+        on_results: OnResults = no_results,
+    ) -> Outcome:
         """Run one sandbox to its end; see the contract."""
-        sandbox = _Sandbox(spec)
+        sandbox = _Sandbox(spec, on_results)
         with self._lock:
             self._running[spec.execution_id] = sandbox
         try:
@@ -250,7 +256,7 @@ class DockerBackend:
         fault_points.reach("before_release")
         before_user_code(in_force)
         fault_points.reach("release_recorded")
-        collector = Collector(spec)
+        collector = Collector(spec, sandbox.on_results)
         try:
             send_job(spec, connection)
             fault_points.reach("after_release")
@@ -264,6 +270,7 @@ class DockerBackend:
         except ProtocolError as error:
             log.warning("sandbox_protocol_error", error=str(error), guest=connection.diagnostics)
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
+        collector.flush()
         outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation=in_force)
         if collector.exit is None and ended_by_us is None and connection.ended:
             with engine.engine_errors(so_far=outcome):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from models.sandbox import Outcome, SandboxConfig
 from models.status import Reason, Status
-from worker.sandbox.backend import BeforeUserCode
+from worker.sandbox.backend import BeforeUserCode, OnResults, no_results
 from worker.sandbox.errors import AbandonedError
 
 # Stands for the program: given the spec and an event that is set on cancel.
@@ -26,7 +26,12 @@ class FakeBackend:
         self._abandoned: set[tuple[UUID, int]] = set()
         self.specs: list[SandboxConfig] = []
 
-    def run(self, spec: SandboxConfig, before_user_code: BeforeUserCode) -> Outcome:
+    def run(
+        self,
+        spec: SandboxConfig,
+        before_user_code: BeforeUserCode,
+        on_results: OnResults = no_results,
+    ) -> Outcome:
         """Call the function as a sandbox would run the program."""
         self.specs.append(spec)
         cancelled = self._running.setdefault(spec.execution_id, threading.Event())
