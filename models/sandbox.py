@@ -20,6 +20,7 @@ class SandboxConfig(Contract):
 
     execution_id: UUID
     attempt: int
+    max_attempts: int = 1
     image_reference: str
     argv: tuple[str, ...]
     environment: dict[str, str]
@@ -74,6 +75,7 @@ def build_spec(
     return SandboxConfig(
         execution_id=execution_id,
         attempt=attempt,
+        max_attempts=request.max_attempts,
         image_reference=effective.image_reference,
         argv=argv,
         environment={"AGENTCORE_EXECUTION_ID": str(execution_id), **request.environment},

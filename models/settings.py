@@ -97,6 +97,23 @@ class Settings(BaseSettings):
         default_factory=lambda: {"python": "agentcore/sandbox:dev"},
         description="JSON: catalogue name to image reference; nothing else can be run",
     )
+    # Warm pool: sandboxes started ahead of their jobs, each used once
+    pool_size: int = Field(
+        4, ge=0, le=1000, description="Waiting for requests with all defaults, per worker"
+    )
+    pool_max: int = Field(
+        16, ge=0, le=1000, description="Waiting for any requests, by demand; 0: no warm pool"
+    )
+    pool_memory_mb: int = Field(
+        1024, ge=0, le=1_048_576, description="MiB that the waiting take together, 40 each"
+    )
+    pool_idle_seconds: float = Field(
+        60, ge=1, le=86_400, description="What was not needed for so long is let go"
+    )
+    pool_max_age_seconds: float = Field(
+        900, ge=1, le=86_400, description="A waiting sandbox is thrown away then"
+    )
+
     docker_timeout_seconds: float = Field(30, ge=1, le=600, description="Of one daemon call")
     max_output_bytes: int = Field(262_144, ge=1024, description="Kept of each output stream")
     max_output_total_bytes: int = Field(

@@ -64,6 +64,8 @@ class Stack:
             "AGENTCORE_SWEEP_SECONDS": "1",
             "AGENTCORE_RESEND_SECONDS": "2",
             "AGENTCORE_WORKER_SLOTS": "4",
+            # Tests know containers by their executions' labels; those of the pool turn it on.
+            "AGENTCORE_POOL_MAX": "0",
             "AGENTCORE_DRAIN_SECONDS": "5",
             **{f"AGENTCORE_{name.upper()}": value for name, value in settings.items()},
         }

@@ -126,7 +126,7 @@ def _run() -> None:
             tenant_max_running=settings.tenant_max_running,
             do="raise AGENTCORE_TENANT_MAX_RUNNING where there are few tenants",
         )
-    from worker import metrics
+    from worker import metrics, warmup
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
     from worker.shutdown import Drain
@@ -138,8 +138,12 @@ def _run() -> None:
     # First the signals: work is taken from here on.
     signals.worker_ready.connect(lambda **_: drain.start(), weak=False)
     signals.worker_ready.connect(lambda **_: housekeeping.start(), weak=False)
+    backend = executor().backend
+    signals.worker_ready.connect(
+        lambda **_: backend.warm_up(warmup.default_specs(settings)), weak=False
+    )
     signals.worker_shutdown.connect(lambda **_: housekeeping.stop(), weak=False)
-    signals.worker_shutdown.connect(lambda **_: executor().backend.close(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: backend.close(), weak=False)
     _celery_worker("worker", QUEUE, settings.worker_slots, "--task-events")
 
 

@@ -1,13 +1,15 @@
 """The list of those that live: one row a worker, and one of the sweep."""
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from models.session import transaction
-from models.tables import WorkerHeartbeat
+from models.status import Status
+from models.tables import ExecutionRow, WorkerHeartbeat
 
 
 def report_worker(
@@ -32,3 +34,18 @@ def forget_worker(worker_id: str) -> None:
     """Take a worker off the list of those that start sandboxes."""
     with transaction() as session:
         session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.worker_id == worker_id))
+
+
+def is_alive(worker_id: str, lease_seconds: float) -> bool:
+    """Whether a worker has reported itself within a lease, or holds one: it may be draining."""
+    recent = func.now() - timedelta(seconds=lease_seconds)
+    reported = exists().where(
+        WorkerHeartbeat.worker_id == worker_id, WorkerHeartbeat.heartbeat_at > recent
+    )
+    running = exists().where(
+        ExecutionRow.lease_owner == worker_id,
+        ExecutionRow.status == Status.RUNNING,
+        ExecutionRow.lease_expires_at > func.now(),
+    )
+    with transaction() as session:
+        return bool(session.scalar(select(or_(reported, running))))

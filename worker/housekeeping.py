@@ -95,7 +95,7 @@ class Housekeeping:
         executor = self._executor
         try:
             executor.backend.check()
-            executor.backend.sweep(claims.is_held)
+            executor.backend.sweep(claims.is_held, self._is_alive)
         except EngineUnavailableError as error:
             if executor.engine_error is None:
                 log.error("engine_unavailable", error=str(error), do="start the container engine")
@@ -104,6 +104,9 @@ class Housekeeping:
         if executor.engine_error is not None:
             log.info("engine_available_again")
         executor.engine_error = None
+
+    def _is_alive(self, worker_id: str) -> bool:
+        return heartbeats.is_alive(worker_id, self._settings.lease_seconds)
 
     def _loop(self, work: Callable[[], None], seconds: float) -> None:
         while True:

@@ -43,11 +43,15 @@ class Backend(Protocol):
         `run` raises AbandonedError, unless the program had ended by itself before.
         """
 
-    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
+    def sweep(self, is_held: Callable[[UUID, int], bool], is_alive: Callable[[str], bool]) -> int:
         """Remove this deployment's containers that this process does not run and nobody holds.
 
-        `is_held` is asked with execution id and attempt. Returns how many were removed.
+        `is_held` is asked with execution id and attempt, and `is_alive` with a worker's id, of
+        what that worker has started ahead of its job. Returns how many were removed.
         """
+
+    def warm_up(self, specs: Sequence[SandboxConfig]) -> None:
+        """Keep sandboxes like these ready from now on, and like those that are asked for."""
 
     def close(self) -> None:
         """End what runs beside the sandboxes; nothing may be run afterwards."""

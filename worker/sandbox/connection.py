@@ -40,6 +40,10 @@ class Connection:
             if not self._closed:
                 os.write(self._wake_write, b"!")
 
+    def has_news(self) -> bool:
+        """Whether there is anything to be read, be it the end; no waiting sandbox says a word."""
+        return bool(_wait({self._socket.fileno(): select.POLLIN}, 0))
+
     def next_frame(self, deadline: float) -> tuple[bytes, bytes] | None:
         """Return the next frame, or None at the end, at the deadline, or when woken.
 

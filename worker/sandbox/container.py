@@ -35,6 +35,7 @@ LABEL_EXECUTION = LABEL + "execution"
 LABEL_ATTEMPT = LABEL + "attempt"
 LABEL_WORKER = LABEL + "worker"
 LABEL_DEADLINE = LABEL + "deadline"  # seconds since the epoch
+LABEL_WARM = LABEL + "warm"  # in place of execution and attempt: started ahead of its job
 
 
 def create_arguments(
@@ -43,17 +44,19 @@ def create_arguments(
     labels: dict[str, str],
     engine_options: frozenset[str],
     *,
+    name: str | None = None,
     own_apparmor: bool = True,
     egress_folder: Path | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of `create_container`; nothing is left to the engine's defaults.
 
-    `own_apparmor` is false when the engine has refused our AppArmor profile: it is not loaded.
-    `egress_folder` is the folder of the host with the socket to this sandbox's egress proxy.
+    `name` is the attempt's, unless given. `own_apparmor` is false when the engine has refused our
+    AppArmor profile: it is not loaded. `egress_folder` is the folder of the host with
+    the socket to this sandbox's egress proxy.
     """
     return {
         "image": spec.image_reference,
-        "name": f"agentcore-{spec.execution_id}-{spec.attempt}",
+        "name": name or attempt_name(spec),
         "entrypoint": ENTRYPOINT,
         "command": [],
         "user": USER,
@@ -65,6 +68,16 @@ def create_arguments(
         "healthcheck": {"test": ["NONE"]},
         "host_config": _host_config(api, spec, engine_options, own_apparmor, egress_folder),
     }
+
+
+def attempt_name(spec: SandboxConfig) -> str:
+    """Return the name of an attempt's container."""
+    return f"{attempts_prefix(spec)}{spec.attempt}"
+
+
+def attempts_prefix(spec: SandboxConfig) -> str:
+    """Return how the names of the containers of all attempts of this execution begin."""
+    return f"agentcore-{spec.execution_id}-"
 
 
 def process_limit(spec: SandboxConfig) -> int:

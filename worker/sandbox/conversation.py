@@ -37,22 +37,26 @@ def verified_isolation(
     inspect: Callable[[], dict[str, Any]],
     *,
     cancelled: threading.Event,
+    patience_seconds: float = JOB_PATIENCE,
 ) -> dict[str, Any]:
     """Return the isolation in force, from inside and from the engine (`inspect`).
+
+    The supervisor then waits `patience_seconds` for the next word before it ends itself.
 
     Raises SandboxStartError when it is weaker than asked, or unknown; IsolationRefusedError when
     a layer that the settings require is missing; SandboxCancelledError.
     """
-    ask = json.dumps({"patience_seconds": JOB_PATIENCE}).encode()
+    ask = json.dumps({"patience_seconds": patience_seconds}).encode()
     with contextlib.suppress(ProtocolError):  # what is at its end is told below
         connection.send(protocol.frame(protocol.INSPECT, ask), time.monotonic() + START_TIMEOUT)
+    told_by_engine = inspect()  # while the supervisor reads
     frame = connection.next_frame(time.monotonic() + START_TIMEOUT)
     if cancelled.is_set():
         raise SandboxCancelledError
     if frame is None or frame[0] != protocol.REPORT:
         log.warning("supervisor_did_not_report", guest=connection.diagnostics.strip()[-2000:])
         raise SandboxStartError("the supervisor did not report; the worker's log has what it said")
-    in_force = isolation.describe(parse(InsideReport, frame[1]), inspect())
+    in_force = isolation.describe(parse(InsideReport, frame[1]), told_by_engine)
     missing = isolation.missing_layers(spec, in_force)
     in_force |= {"asked": isolation.asked(spec), "missing": list(missing.values())}
     if weaker := isolation.weaker_than_asked(spec, in_force):

@@ -2,46 +2,46 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
-import docker
 import structlog
-from docker import APIClient
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError
 
-from models.limits import NetworkAccess
 from models.sandbox import Outcome, SandboxConfig
 from models.settings import Settings
 from models.status import Status
-from worker import fault_points
-from worker.sandbox import container, engine, isolation, judge
+from worker import fault_points, metrics
+from worker.sandbox import container, engine, judge
 from worker.sandbox.backend import BeforeUserCode, OnResults, no_results
+from worker.sandbox.client import EngineClient
 from worker.sandbox.collector import Collector
 from worker.sandbox.connection import Connection
 from worker.sandbox.conversation import follow, send_job, verified_isolation
 from worker.sandbox.errors import (
     AbandonedError,
-    AppArmorNotLoadedError,
-    ImageUnavailableError,
-    IsolationRefusedError,
     ProtocolError,
     SandboxCancelledError,
+    SandboxError,
     SandboxStartError,
     SandboxVanishedError,
 )
-from worker.sandbox.full_network import ensure_network
+from worker.sandbox.launched import Launched
+from worker.sandbox.launcher import Launcher
+from worker.sandbox.leftovers import Users, is_leftover
 from worker.sandbox.network import Egress, add_network
+from worker.sandbox.pool import Bounds, Pool
+from worker.sandbox.pool.shape import differing
 
 log = structlog.get_logger()
 
-DEADLINE_SLACK = 60  # seconds past the time limit after which any worker removes the container
+WAITING_MB = 40  # MiB of the host's memory that a waiting sandbox takes, its shim included
 
 
 class _Sandbox:
-    """One running container as its thread and other threads see it."""
+    """One run as its thread and other threads see it."""
 
     def __init__(self, spec: SandboxConfig, on_results: OnResults) -> None:
         self.spec = spec
@@ -57,24 +57,39 @@ class _Sandbox:
             connection.wake()
 
 
+class _NotReadyError(Exception):
+    """A sandbox turned out to be no use before user code was near; its cause says why."""
+
+
 class DockerBackend:
     """The Backend contract on a Docker engine; one instance serves all threads."""
 
     def __init__(self, settings: Settings, worker_id: str) -> None:
         self._deployment = settings.deployment
         self._worker_id = worker_id
-        self._timeout = settings.docker_timeout_seconds
         self._grace = settings.kill_grace_seconds
+        self._client = EngineClient(settings.docker_timeout_seconds)
         self._egress = Egress(settings)
+        self._launcher = Launcher(settings, worker_id, self._client, self._egress)
+        self._pool_size = settings.pool_size
+        bounds = Bounds(
+            most=min(settings.pool_max, settings.pool_memory_mb // WAITING_MB),
+            idle_seconds=settings.pool_idle_seconds,
+            max_age_seconds=settings.pool_max_age_seconds,
+        )
+        self._pool = Pool(bounds, self._launcher.warm, self._launcher.end)
         self._lock = threading.Lock()
-        self._api: APIClient | None = None
-        self._options: frozenset[str] = frozenset()
         self._running: dict[UUID, _Sandbox] = {}
+
+    def warm_up(self, specs: Sequence[SandboxConfig]) -> None:
+        """Keep sandboxes like these ready, and others as they are asked for; see the contract."""
+        self._pool.start(specs, self._pool_size)
+        metrics.watch_pool(lambda: self._pool.waiting, lambda: self._pool.target)
 
     def check(self) -> None:
         """Raise EngineUnavailableError when the engine does not answer."""
         with engine.engine_errors():
-            self._client().ping()
+            self._client.api.ping()
 
     def run(
         self,
@@ -103,6 +118,8 @@ class DockerBackend:
 
     def close(self) -> None:
         """End what runs beside the sandboxes; nothing may be run afterwards."""
+        self._pool.close()
+        self._launcher.close()
         self._egress.close()
 
     def cancel(self, execution_id: UUID) -> bool:
@@ -122,140 +139,117 @@ class DockerBackend:
             sandbox.abandoned = True
             sandbox.end()
 
-    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
+    def sweep(self, is_held: Callable[[UUID, int], bool], is_alive: Callable[[str], bool]) -> int:
         """Remove what nobody runs any more; containers of others are never looked at."""
         with engine.engine_errors():
-            api = self._client()
+            api = self._client.api
             filters = {"label": f"{container.LABEL_DEPLOYMENT}={self._deployment}"}
+            users = Users(
+                worker_id=self._worker_id,
+                runs=self._runs,
+                keeps=self._launcher.is_ours,
+                is_held=is_held,
+                is_alive=is_alive,
+            )
             found = api.containers(all=True, filters=filters)
-            leftovers = [item for item in found if self._is_leftover(item["Labels"], is_held)]
+            leftovers = [item for item in found if is_leftover(item["Labels"], users)]
             for item in leftovers:
                 log.warning("container_swept", container=item["Id"][:12], state=item["State"])
                 engine.remove(api, item["Id"])
             return len(leftovers)
 
-    def _is_leftover(self, labels: dict[str, str], is_held: Callable[[UUID, int], bool]) -> bool:
-        try:
-            execution_id = UUID(labels[container.LABEL_EXECUTION])
-            attempt = int(labels[container.LABEL_ATTEMPT])
-            deadline = float(labels[container.LABEL_DEADLINE])
-        except (KeyError, ValueError):
-            return False  # not made by this version; not ours to judge
+    def _runs(self, execution_id: UUID, attempt: int) -> bool:
         with self._lock:
             own = self._running.get(execution_id)
-        if own is not None and own.spec.attempt == attempt:
-            return False  # its thread watches the time, on a clock that nobody sets
-        return time.time() > deadline or not is_held(execution_id, attempt)
+        return own is not None and own.spec.attempt == attempt
 
     def _run(self, sandbox: _Sandbox, before_user_code: BeforeUserCode) -> Outcome:
-        try:
-            return self._run_in_container(sandbox, before_user_code)
-        except AppArmorNotLoadedError as error:
-            spec = sandbox.spec
-            if spec.apparmor == "require":
-                facts = {"asked": isolation.asked(spec), "missing": [str(error)]}
-                raise IsolationRefusedError([str(error)], facts) from error
-            log.warning("apparmor_not_loaded", do="python -m security_profiles load, as root")
-        return self._run_in_container(sandbox, before_user_code, own_apparmor=False)
-
-    def _run_in_container(
-        self, sandbox: _Sandbox, before_user_code: BeforeUserCode, *, own_apparmor: bool = True
-    ) -> Outcome:
-        spec, api = sandbox.spec, self._client()
-        if spec.network_access is NetworkAccess.FULL:
-            ensure_network(api)
-        with self._egress.gate(spec) as gate, engine.engine_errors():
-            arguments = container.create_arguments(
-                api,
-                spec,
-                self._labels(spec),
-                self._options,
-                own_apparmor=own_apparmor,
-                egress_folder=gate.directory if gate else None,
-            )
-            with (
-                self._container(api, spec, arguments) as container_id,
-                self._connected(api, container_id, sandbox) as connection,
-            ):
-                outcome = self._converse(api, container_id, sandbox, connection, before_user_code)
-            return outcome if gate is None else add_network(outcome, gate.close())
-
-    @staticmethod
-    @contextmanager
-    def _connected(api: APIClient, container_id: str, sandbox: _Sandbox) -> Iterator[Connection]:
-        connection = Connection(api, container_id)
-        sandbox.connection = connection
-        try:
-            yield connection
-        finally:
-            sandbox.connection = None
-            connection.close()
-
-    @contextmanager
-    def _container(
-        self, api: APIClient, spec: SandboxConfig, arguments: dict[str, Any]
-    ) -> Iterator[str]:
+        spec = sandbox.spec
         if spec.attempt > 1:
-            engine.remove_all(api, self._earlier(spec))
-        fault_points.reach("before_create")
+            # None runs beside another; its own container is not there yet.
+            label = f"{container.LABEL_DEPLOYMENT}={self._deployment}"
+            engine.remove_named(self._client.api, label, container.attempts_prefix(spec))
+        asked_at = time.monotonic()
+        while (warm := self._pool.take(spec)) is not None:
+            try:
+                return self._use(warm, sandbox, asked_at, before_user_code)
+            except _NotReadyError as error:
+                log.warning("warm_sandbox_thrown_away", error=str(error.__cause__))
+        self._pool.missed(spec)
+        cold = self._launcher.cold(spec)
         try:
-            container_id: str = api.create_container(**arguments)["Id"]
-        except ImageNotFound as error:
-            raise ImageUnavailableError(spec.image_reference) from error
-        fault_points.reach("after_create")
-        try:
-            yield container_id
-        finally:
-            engine.remove(api, container_id)
+            return self._use(cold, sandbox, asked_at, before_user_code)
+        except _NotReadyError as error:
+            assert error.__cause__ is not None  # noqa: S101 - it is raised from one
+            raise error.__cause__ from None
 
-    def _earlier(self, spec: SandboxConfig) -> list[str]:
-        """Return the filters of what earlier attempts left on this host: none runs beside another.
-
-        Its own attempt has none yet, for the name of a container is that of its attempt.
-        """
-        return [
-            f"{container.LABEL_DEPLOYMENT}={self._deployment}",
-            f"{container.LABEL_EXECUTION}={spec.execution_id}",
-        ]
-
-    def _labels(self, spec: SandboxConfig) -> dict[str, str]:
-        deadline = time.time() + spec.limits.execution_time_seconds + DEADLINE_SLACK
-        return {
-            container.LABEL_DEPLOYMENT: self._deployment,
-            container.LABEL_WORKER: self._worker_id,
-            container.LABEL_EXECUTION: str(spec.execution_id),
-            container.LABEL_ATTEMPT: str(spec.attempt),
-            container.LABEL_DEADLINE: f"{deadline:.0f}",
-        }
-
-    def _converse(
+    def _use(
         self,
-        api: APIClient,
-        container_id: str,
+        launched: Launched,
         sandbox: _Sandbox,
-        connection: Connection,
+        asked_at: float,
         before_user_code: BeforeUserCode,
     ) -> Outcome:
-        spec = sandbox.spec
-        try:
-            api.start(container_id)
-        except APIError as error:
-            raise engine.start_error(spec, str(error.explanation)) from error
-        fault_points.reach("after_start")
+        """Run the job in a started sandbox, and end that."""
+        with ExitStack() as ends:
+            ends.callback(self._launcher.end, launched)
+            ends.callback(setattr, sandbox, "connection", None)
+            sandbox.connection = launched.connection
+            try:
+                with engine.engine_errors():
+                    gate = ends.enter_context(self._egress.gate(sandbox.spec, launched.place))
+                    in_force = self._made_ready(launched, sandbox)
+            except SandboxCancelledError:
+                raise
+            except SandboxError as error:
+                raise _NotReadyError from error
+            metrics.count_start(launched.is_warm, time.monotonic() - asked_at)
+            fault_points.reach("before_release")
+            before_user_code(in_force)
+            fault_points.reach("release_recorded")
+            outcome = self._converse(launched, sandbox, in_force)
+            return outcome if gate is None else add_network(outcome, gate.close())
+
+    def _made_ready(self, launched: Launched, sandbox: _Sandbox) -> dict[str, Any]:
+        """Make a started sandbox what the spec asks for; return the isolation in force."""
+        spec, api, container_id = sandbox.spec, self._client.api, launched.container_id
+        if launched.is_warm:
+            self._adopt(launched, spec)
         try:
             in_force = verified_isolation(
                 spec,
-                connection,
-                lambda: api.inspect_container(container_id),
+                launched.connection,
+                lambda: self._inspect(launched),
                 cancelled=sandbox.cancelled,
             )
         except SandboxStartError:
-            if connection.ended:
+            if launched.connection.ended:
                 engine.final_state(api, container_id)
             raise
-        fault_points.reach("before_release")
-        before_user_code(in_force)
-        fault_points.reach("release_recorded")
+        in_force["engine"]["warm"] = launched.is_warm
+        return in_force
+
+    def _adopt(self, warm: Launched, spec: SandboxConfig) -> None:
+        api = self._client.api
+        try:
+            if limits := differing(warm.spec, spec):
+                engine.change_limits(api, warm.container_id, limits)
+            if spec.max_attempts > 1:
+                # By its name another attempt finds it.
+                api.rename(warm.container_id, container.attempt_name(spec))
+        except APIError as error:
+            raise SandboxStartError(f"the engine does not change it: {error}") from error
+
+    def _inspect(self, launched: Launched) -> dict[str, Any]:
+        api: Any = self._client.api
+        found: dict[str, Any] = api.inspect_container(launched.container_id)
+        reference = launched.spec.image_reference
+        if launched.is_warm and found["Image"] != api.inspect_image(reference)["Id"]:
+            raise SandboxStartError(f"its image is no longer {reference}")
+        return found
+
+    def _converse(self, launched: Launched, sandbox: _Sandbox, in_force: dict[str, Any]) -> Outcome:
+        spec, connection = sandbox.spec, launched.connection
         collector = Collector(spec, sandbox.on_results)
         try:
             send_job(spec, connection)
@@ -272,21 +266,11 @@ class DockerBackend:
             ended_by_us = judge.CANCEL if sandbox.cancelled.is_set() else None
         collector.flush()
         outcome = judge.judge(collector, ended_by_us=ended_by_us, isolation=in_force)
+        launched.ended_by_itself = collector.exit is not None and ended_by_us is None
         if collector.exit is None and ended_by_us is None and connection.ended:
             with engine.engine_errors(so_far=outcome):
-                state = engine.final_state(api, container_id)
+                state = engine.final_state(self._client.api, launched.container_id)
             if not state.get("OOMKilled"):
                 raise SandboxVanishedError(outcome)
             return judge.out_of_memory(outcome)
         return outcome
-
-    def _client(self) -> APIClient:
-        # Without a lock: nobody may queue up behind a call to an engine that does not answer.
-        if self._api is None:
-            api = docker.from_env(timeout=int(self._timeout), max_pool_size=256).api
-            self._options = frozenset(
-                option.removeprefix("name=").split(",")[0]
-                for option in api.info().get("SecurityOptions") or []
-            )
-            self._api = api
-        return self._api

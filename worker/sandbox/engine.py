@@ -39,10 +39,22 @@ def final_state(api: APIClient, container_id: str) -> dict[str, Any]:
     return state
 
 
-def remove_all(api: APIClient, labels: list[str]) -> None:
-    """Remove every container with all these labels."""
-    for item in api.containers(all=True, filters={"label": labels}):
-        remove(api, item["Id"])
+def remove_named(api: APIClient, label: str, prefix: str) -> None:
+    """Remove every container with this label whose name begins so."""
+    found = api.containers(all=True, filters={"label": label, "name": prefix})
+    for item in found:
+        if any(name.startswith(f"/{prefix}") for name in item["Names"]):
+            remove(api, item["Id"])
+
+
+def change_limits(api: APIClient, container_id: str, limits: dict[str, int]) -> None:
+    """Change the limits of a running container, named as in the engine's API.
+
+    Raises APIError when the engine refuses. The SDK's own call knows no PidsLimit.
+    """
+    client: Any = api
+    answer = client._post_json(client._url("/containers/{0}/update", container_id), data=limits)
+    client._raise_for_status(answer)
 
 
 def remove(api: APIClient, container_id: str) -> None:

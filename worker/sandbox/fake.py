@@ -1,16 +1,18 @@
 """A backend without containers, for tests of what surrounds one."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
-from models.sandbox import Outcome, SandboxConfig
+from models.sandbox import InputOutcome, Outcome, SandboxConfig
 from models.status import Reason, Status
 from worker.sandbox.backend import BeforeUserCode, OnResults, no_results
 from worker.sandbox.errors import AbandonedError
 
 # Stands for the program: given the spec and an event that is set on cancel.
 Program = Callable[[SandboxConfig, threading.Event], Outcome]
+# Stands for the runs of a batch, before the program's end: given the spec, in lots as they come.
+Runs = Callable[[SandboxConfig], Iterable[Sequence[InputOutcome]]]
 
 
 class FakeBackend:
@@ -19,9 +21,16 @@ class FakeBackend:
     `before` is called where a container would be started: what it raises fails the start.
     """
 
-    def __init__(self, program: Program, *, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        before: Callable[[], None] = lambda: None,
+        runs: Runs = lambda _: (),
+    ) -> None:
         self._program = program
         self._before = before
+        self._runs = runs
         self._running: dict[UUID, threading.Event] = {}
         self._abandoned: set[tuple[UUID, int]] = set()
         self.specs: list[SandboxConfig] = []
@@ -38,6 +47,8 @@ class FakeBackend:
         try:
             self._before()
             before_user_code({"inside": {}, "engine": {}})
+            for lot in self._runs(spec):
+                on_results(lot)
             outcome = self._program(spec, cancelled)
         finally:
             del self._running[spec.execution_id]
@@ -62,7 +73,10 @@ class FakeBackend:
         self._abandoned.add((execution_id, attempt))
         self.cancel(execution_id)
 
-    def sweep(self, is_held: Callable[[UUID, int], bool]) -> int:
+    def warm_up(self, specs: Sequence[SandboxConfig]) -> None:
+        """There is nothing to start."""
+
+    def sweep(self, is_held: Callable[[UUID, int], bool], is_alive: Callable[[str], bool]) -> int:
         """Nothing can be left over."""
         return 0
 

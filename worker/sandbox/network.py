@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ EVENT_DECISIONS = 20  # in one audit event, whose data is bounded by the databas
 SHOWN_DENIALS = 3  # in the result's warning; the audit trail has the others
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder that is mounted into one sandbox, for a gate that is opened with its job."""
+
+    proxy: EgressProxy
+    directory: Path
+
+
 class Egress:
     """Opens a gate in the worker's egress proxy for each sandbox that may reach hosts.
 
@@ -41,17 +49,40 @@ class Egress:
         self._proxy: EgressProxy | None = None
         self._lock = threading.Lock()
 
+    def reserve(self, spec: SandboxConfig) -> Place | None:
+        """Make the folder for a sandbox's gate; None for one that reaches nothing.
+
+        Raises what `gate` raises. It is to be given back by `release`.
+        """
+        if not spec.uses_egress_proxy:
+            return None
+        with self._errors():
+            with self._lock:
+                if self._proxy is None:
+                    self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
+                proxy = self._proxy
+            try:
+                return Place(proxy=proxy, directory=proxy.reserve())
+            except PlaceGoneError:
+                self._forget(proxy)
+                raise
+
+    def release(self, place: Place | None) -> None:
+        """Remove the folder; its gate must be closed, if it was ever opened."""
+        if place is not None:
+            place.proxy.release(place.directory)
+
     @contextmanager
-    def gate(self, spec: SandboxConfig) -> Iterator[Gate | None]:
+    def gate(self, spec: SandboxConfig, place: Place | None) -> Iterator[Gate | None]:
         """Hold a gate open for a sandbox; None for one that reaches nothing.
 
         Raises EngineUnavailableError while the proxy is away, and SandboxStartError where there
         can be none. What an interrupted run did on its network is added to the error's `so_far`.
         """
-        if not spec.uses_egress_proxy:
+        if place is None:
             yield None
             return
-        gate = self._open(spec)
+        gate = self._open(spec, place)
         try:
             yield gate
         except SandboxError as error:
@@ -67,18 +98,23 @@ class Egress:
             if self._proxy is not None:
                 self._proxy.close()
 
-    def _open(self, spec: SandboxConfig) -> Gate:
-        try:
+    def _open(self, spec: SandboxConfig, place: Place) -> Gate:
+        with self._errors():
+            if not place.directory.is_dir():
+                raise SandboxStartError("the egress proxy: the sandbox's folder was removed")
             policy, limits = self._rules(spec)
-            with self._lock:
-                if self._proxy is None:
-                    self._proxy = EgressProxy(self._settings.egress_directory or _private_folder())
-                proxy = self._proxy
-            return proxy.open(policy, limits)
-        except PlaceGoneError as error:
-            self._forget(proxy)
-            raise EngineUnavailableError(f"the egress proxy: {error}") from error
-        except EgressUnavailableError as error:
+            try:
+                return place.proxy.open(policy, limits, place.directory)
+            except PlaceGoneError:
+                self._forget(place.proxy)
+                raise
+
+    @staticmethod
+    @contextmanager
+    def _errors() -> Iterator[None]:
+        try:
+            yield
+        except (PlaceGoneError, EgressUnavailableError) as error:
             raise EngineUnavailableError(f"the egress proxy: {error}") from error
         except (SocketPathError, OSError, ValueError) as error:
             raise SandboxStartError(f"the egress proxy: {error}") from error

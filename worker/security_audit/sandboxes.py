@@ -126,6 +126,6 @@ def _unknown(profile: str, error: str, advice: str) -> SandboxFacts:
 def _tidy(backend: Backend) -> None:
     """Remove what an audit that was killed has left; those that still run are within their time."""
     try:
-        backend.sweep(lambda _execution, _attempt: True)
+        backend.sweep(lambda _execution, _attempt: True, lambda _worker: True)
     except EngineUnavailableError:
         return  # it answered a moment ago; the next audit tidies

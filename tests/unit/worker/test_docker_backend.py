@@ -1,20 +1,16 @@
 """The parts of the Docker backend that need no engine."""
 
 import json
-import time
 from unittest.mock import MagicMock
 
 import pytest
 from docker.errors import APIError
 
 from models.settings import Settings
-from worker.sandbox import container
 from worker.sandbox.conversation import encode_job
 from worker.sandbox.docker_backend import DockerBackend
 from worker.sandbox.errors import IsolationRefusedError, SandboxStartError
 from worker.sandbox.guest import protocol
-
-EXECUTION = "12345678-1234-5678-1234-567812345678"
 
 
 @pytest.fixture
@@ -29,12 +25,6 @@ def backend():
     return DockerBackend(settings, "w:1")
 
 
-def labels(**changes):
-    values = {"EXECUTION": EXECUTION, "ATTEMPT": "2", "DEADLINE": str(time.time() + 60)}
-    found = values | changes
-    return {getattr(container, f"LABEL_{key}"): value for key, value in found.items()}
-
-
 def frames(data):
     found = []
     while data:
@@ -43,37 +33,6 @@ def frames(data):
         found.append((kind, data[protocol.HEADER.size : end]))
         data = data[end:]
     return found
-
-
-def test_a_container_that_somebody_runs_is_kept(backend):
-    assert not backend._is_leftover(labels(), lambda *_: True)
-
-
-def test_a_container_that_nobody_runs_is_a_leftover(backend):
-    asked = []
-    assert backend._is_leftover(labels(), lambda *key: asked.append(key))
-    assert [(str(execution), attempt) for execution, attempt in asked] == [(EXECUTION, 2)]
-
-
-def test_a_container_past_its_deadline_is_a_leftover_whoever_runs_it(backend):
-    assert backend._is_leftover(labels(DEADLINE="1"), lambda *_: True)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"EXECUTION": "x"}, {"ATTEMPT": ""}, {"ATTEMPT": "1.5"}, {"DEADLINE": "soon"}],
-)
-def test_a_container_with_labels_of_others_is_left_alone(backend, wrong):
-    assert not backend._is_leftover(labels(**wrong), lambda *_: False)
-    assert not backend._is_leftover({}, lambda *_: False)
-
-
-def test_the_labels_carry_a_deadline_after_the_time_limit(backend, make_spec):
-    spec = make_spec()
-    made = backend._labels(spec)
-    assert float(made[container.LABEL_DEADLINE]) > time.time() + 30
-    assert made[container.LABEL_EXECUTION] == str(spec.execution_id)
-    assert made[container.LABEL_DEPLOYMENT] == "unit"
 
 
 def test_an_execution_that_does_not_run_here_cannot_be_cancelled(backend, make_spec):
@@ -150,9 +109,10 @@ class _Refusing:
 @pytest.fixture
 def refusing(backend, monkeypatch):
     engine = _Refusing()
-    backend._api, backend._options = engine, frozenset({"apparmor"})
+    client = backend._client
+    client._api, client._options = engine, frozenset({"apparmor"})
     monkeypatch.setattr("security_profiles.loaded_profiles", lambda: None)
-    monkeypatch.setattr("worker.sandbox.docker_backend.Connection", lambda *_: MagicMock())
+    monkeypatch.setattr("worker.sandbox.launcher.Connection", lambda *_: MagicMock())
     return engine
 
 

@@ -39,6 +39,7 @@ class EgressProxy:
     def __init__(self, root: Path) -> None:
         self._place = places.WorkerPlace(root)
         self._gates: dict[str, Gate] = {}
+        self._reserved: set[Path] = set()
         self._child: Child | None = None
         self._changed = threading.Condition(threading.RLock())
         self._stopping = threading.Event()
@@ -51,13 +52,37 @@ class EgressProxy:
         child = self._child
         return child.pid if child else None
 
-    def open(self, policy: Policy, limits: Limits) -> Gate:
-        """Open a gate. Raises EgressUnavailableError, or SocketPathError.
+    def reserve(self) -> Path:
+        """Make the directory of a gate that is opened later, to be mounted until then.
 
-        A PlaceGoneError is for good: close this proxy then, and make another.
+        Raises PlaceGoneError, SocketPathError or OSError.
         """
         with self._changed:
-            gate = Gate(self._free_place(), policy, limits, self._end)
+            directory = self._free_place()
+            self._reserved.add(directory)
+        try:
+            places.make(directory)
+        except OSError as error:
+            self.release(directory)
+            if not self._place.is_there():
+                raise self._gone() from error
+            raise
+        return directory
+
+    def release(self, directory: Path) -> None:
+        """Remove a reserved directory; its gate must be closed, if it was ever opened."""
+        with self._changed:
+            self._reserved.discard(directory)
+        places.remove(directory)
+
+    def open(self, policy: Policy, limits: Limits, directory: Path | None = None) -> Gate:
+        """Open a gate, in the directory that was reserved for it if there is one.
+
+        Raises EgressUnavailableError, or SocketPathError. A PlaceGoneError is for good: close this
+        proxy then, and make another.
+        """
+        with self._changed:
+            gate = Gate(directory or self._free_place(), policy, limits, self._end)
             # From here on a proxy that is started anew opens it, too.
             self._gates[str(gate.directory)] = gate
         try:
@@ -65,15 +90,18 @@ class EgressProxy:
         except BaseException as error:
             self._abandon(gate)
             if isinstance(error, EgressUnavailableError) and not self._place.is_there():
-                raise PlaceGoneError(f"{self._place.directory} was removed") from error
+                raise self._gone() from error
             raise
         return gate
+
+    def _gone(self) -> PlaceGoneError:
+        return PlaceGoneError(f"{self._place.directory} was removed")
 
     def _free_place(self) -> Path:
         """Return a place that no gate has. Raises SocketPathError."""
         for size in NAME_BYTES:
             directory = self._place.directory / secrets.token_hex(size)
-            while str(directory) in self._gates:
+            while str(directory) in self._gates or directory in self._reserved:
                 directory = self._place.directory / secrets.token_hex(size)
             try:
                 places.socket_path(directory)

@@ -56,6 +56,12 @@ def listen(directory: Path) -> socket.socket:
     return listener
 
 
+def make(directory: Path) -> None:
+    """Make a gate's directory, open to whoever a sandbox's user is outside. Raises OSError."""
+    directory.mkdir(mode=0o700)
+    directory.chmod(0o755)
+
+
 def remove(directory: Path) -> None:
     """Remove a directory of ours, if it is still there."""
     shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,142 @@
+"""Keeps sandboxes ready: a thread starts them in the background and throws old ones away."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from models.sandbox import SandboxConfig
+from worker.sandbox.errors import SandboxError
+from worker.sandbox.launched import Launched
+from worker.sandbox.pool.shape import Shape, without_job
+from worker.sandbox.pool.stock import Bounds, Stock
+
+log = structlog.get_logger()
+
+TICK = 1.0  # seconds between two looks for what is broken, too old or not needed
+# Seconds after a hit in which nothing is started while half of the stock is there: what was just
+# taken answers within that time, and needs the processors that a start would use.
+COURTESY = 0.05
+PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds after a start that failed, doubled while it goes on
+STARTERS = max(1, (os.cpu_count() or 1) // 2)  # starts at once: each keeps a processor busy
+
+
+class Pool:
+    """The waiting sandboxes of one worker; safe to use from any thread.
+
+    `launch` starts one and `end` ends one, as a Launcher does.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        launch: Callable[[SandboxConfig], Launched],
+        end: Callable[[Launched], None],
+    ) -> None:
+        self._bounds, self._launch, self._end = bounds, launch, end
+        self._stock = Stock(bounds)
+        self._changed = threading.Condition()
+        self._taken_at = 0.0
+        self._closed = bounds.most == 0
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many sandboxes wait for a job."""
+        with self._changed:
+            return self._stock.waiting
+
+    @property
+    def target(self) -> int:
+        """How many should wait, by what was asked for."""
+        with self._changed:
+            return self._stock.target
+
+    def start(self, specs: Sequence[SandboxConfig], floor: int) -> None:
+        """Keep `floor` sandboxes like each of `specs` ready, and whatever else is asked for."""
+        if self._closed:
+            return
+        with self._changed:
+            for spec in specs:
+                self._stock.keep(without_job(spec), floor)
+        names = [("pool-tend", self._tend)] + [("pool-start", self._fill)] * STARTERS
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True) for name, work in names
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def take(self, spec: SandboxConfig) -> Launched | None:
+        """Return a waiting sandbox that can be made to serve `spec`, or None; at once."""
+        if not self._threads:
+            return None
+        with self._changed:
+            found = self._stock.take(without_job(spec))
+            if found is not None:
+                self._taken_at = time.monotonic()
+            self._changed.notify_all()
+        return found
+
+    def missed(self, spec: SandboxConfig) -> None:
+        """Note that a sandbox had to be started while its job waited."""
+        if self._threads:
+            with self._changed:
+                self._stock.missed(without_job(spec))
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """End all that wait, and start no more. Returns when that is done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for sandbox in list(self._stock.all()):
+            self._end(sandbox)
+
+    def _fill(self) -> None:
+        pause = PAUSE
+        while (wanted := self._await_lack()) is not None:
+            shape, spec = wanted
+            try:
+                sandbox = self._launch(spec)
+            except Exception as error:
+                # Whatever it is: without this thread no sandbox would ever be ready again.
+                ours = None if isinstance(error, SandboxError) else error
+                log.warning("warm_start_failed", shape=str(shape), error=str(error), exc_info=ours)
+                with self._changed:
+                    self._stock.not_started(shape, pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+                continue
+            pause = PAUSE
+            with self._changed:
+                self._stock.started(shape, sandbox)
+
+    def _await_lack(self) -> tuple[Shape, SandboxConfig] | None:
+        """Return what is to be started next; None at the end."""
+        with self._changed:
+            while not self._closed:
+                left = self._courtesy()
+                wanted = self._stock.next_start() if left <= 0 else None
+                if wanted is not None:
+                    return wanted
+                self._changed.wait(left if left > 0 else TICK)
+            return None
+
+    def _courtesy(self) -> float:
+        """Return for how many seconds nothing is to be started."""
+        if self._stock.waiting * 2 < self._stock.target:
+            return 0
+        return self._taken_at + COURTESY - time.monotonic()
+
+    def _tend(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, TICK)
+                if self._closed:
+                    return
+                unneeded = list(self._stock.unneeded())
+            for sandbox in unneeded:
+                self._end(sandbox)
