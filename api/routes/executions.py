@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -57,19 +58,30 @@ IdempotencyKey = Annotated[
 ]
 
 
+Wait = Annotated[float, Query(ge=0, description="Seconds to wait for the end")]
+
+
 @router.post("", status_code=202, responses=responses(400, 409, 413, 415, 422, 429))
-def submit(
+async def submit(
     body: Annotated[ExecutionRequest, Body(openapi_examples=EXAMPLES)],
     caller: Authenticated,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
+    wait: Wait = 0,
 ) -> Execution:
-    """Accept an execution; it is queued and its outcome recorded, whatever happens."""
-    submitted = submitting.submit(body, caller, idempotency_key=idempotency_key)
+    """Accept an execution; it is queued and its outcome recorded, whatever happens.
+
+    With `wait`, answer as soon as it has ended or the seconds are over.
+    """
+    _check_wait(wait)
+    submitted = await run_in_threadpool(
+        submitting.submit, body, caller, idempotency_key=idempotency_key
+    )
     response.headers["Location"] = f"/v1/executions/{submitted.id}"
     if not submitted.is_new:
         response.headers["Idempotency-Replayed"] = "true"
-    return _receipt(submitted.id, caller)
+    return await _ended(request, submitted.id, caller, wait, _receipt)
 
 
 @router.get("/{execution_id}", responses=responses(404, 422))
@@ -77,19 +89,11 @@ async def get(
     execution_id: UUID,
     caller: Authenticated,
     request: Request,
-    wait: Annotated[float, Query(ge=0, description="Seconds to wait for the end")] = 0,
+    wait: Wait = 0,
 ) -> Execution:
     """Return one execution; with `wait`, as soon as it has ended or the seconds are over."""
-    longest = load_settings().max_wait_seconds
-    if not wait <= longest:
-        raise RequestRefusedError("wait", f"must be at most {longest:g} seconds")
-    with request.app.state.waiters.register(execution_id) as ended:
-        execution = await run_in_threadpool(_load, execution_id, caller)
-        if execution.status.is_terminal or not wait:
-            return execution
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), wait)
-    return await run_in_threadpool(_load, execution_id, caller)
+    _check_wait(wait)
+    return await _ended(request, execution_id, caller, wait, _load)
 
 
 @router.get("", responses=responses(422))
@@ -136,6 +140,31 @@ def cancel(execution_id: UUID, caller: Authenticated) -> Execution:
     """Ask for an execution to end; 409 when it has already ended."""
     submitting.cancel(execution_id, caller)
     return _receipt(execution_id, caller)
+
+
+def _check_wait(wait: float) -> None:
+    longest = load_settings().max_wait_seconds
+    if not wait <= longest:
+        raise RequestRefusedError("wait", f"must be at most {longest:g} seconds")
+
+
+async def _ended(
+    request: Request,
+    execution_id: UUID,
+    caller: Caller,
+    wait: float,
+    load: Callable[[UUID, Caller], Execution],
+) -> Execution:
+    """Return the execution as soon as it has ended, or when the seconds are over."""
+    if not wait:
+        return await run_in_threadpool(load, execution_id, caller)
+    with request.app.state.waiters.register(execution_id) as ended:
+        execution = await run_in_threadpool(load, execution_id, caller)
+        if execution.status.is_terminal:
+            return execution
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), wait)
+    return await run_in_threadpool(load, execution_id, caller)
 
 
 def _load(execution_id: UUID, caller: Caller) -> Execution:
