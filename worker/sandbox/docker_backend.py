@@ -77,7 +77,8 @@ class DockerBackend:
             idle_seconds=settings.pool_idle_seconds,
             max_age_seconds=settings.pool_max_age_seconds,
         )
-        self._pool = Pool(bounds, self._launcher.warm, self._launcher.end)
+        launcher = self._launcher
+        self._pool = Pool(bounds, launcher.warm, launcher.end, launcher.image_id)
         self._lock = threading.Lock()
         self._running: dict[UUID, _Sandbox] = {}
 
@@ -219,7 +220,7 @@ class DockerBackend:
             in_force = verified_isolation(
                 spec,
                 launched.connection,
-                lambda: self._inspect(launched),
+                lambda: api.inspect_container(container_id),
                 cancelled=sandbox.cancelled,
             )
         except SandboxStartError:
@@ -239,14 +240,6 @@ class DockerBackend:
                 api.rename(warm.container_id, container.attempt_name(spec))
         except APIError as error:
             raise SandboxStartError(f"the engine does not change it: {error}") from error
-
-    def _inspect(self, launched: Launched) -> dict[str, Any]:
-        api: Any = self._client.api
-        found: dict[str, Any] = api.inspect_container(launched.container_id)
-        reference = launched.spec.image_reference
-        if launched.is_warm and found["Image"] != api.inspect_image(reference)["Id"]:
-            raise SandboxStartError(f"its image is no longer {reference}")
-        return found
 
     def _converse(self, launched: Launched, sandbox: _Sandbox, in_force: dict[str, Any]) -> Outcome:
         spec, connection = sandbox.spec, launched.connection

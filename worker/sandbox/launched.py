@@ -16,7 +16,8 @@ class Launched:
     container_id: str
     connection: Connection
     place: Place | None  # where its socket to the egress proxy will be
-    token: str  # value of its label if it was started ahead of its job; else empty
+    token: str = ""  # value of its label if it was started ahead of its job
+    image_id: str = ""  # of one that was; its reference may come to mean another
     started_at: float = field(default_factory=time.monotonic)  # on the monotonic clock
     ended_by_itself: bool = False  # its program is over and has been reported
 

@@ -19,6 +19,7 @@ from worker.sandbox.connection import Connection
 from worker.sandbox.conversation import verified_isolation
 from worker.sandbox.errors import (
     AppArmorNotLoadedError,
+    EngineUnavailableError,
     ImageUnavailableError,
     IsolationRefusedError,
 )
@@ -80,13 +81,26 @@ class Launcher:
         """Verify the isolation ahead, too; and let the supervisor wait until it is too old."""
         api = self._client.api
         with engine.engine_errors():
-            verified_isolation(
+            in_force = verified_isolation(
                 launched.spec,
                 launched.connection,
                 lambda: api.inspect_container(launched.container_id),
                 cancelled=threading.Event(),
                 patience_seconds=self._settings.pool_max_age_seconds + AGE_SLACK,
             )
+        launched.image_id = in_force["engine"]["image"]
+
+    def image_id(self, reference: str) -> str | None:
+        """Return what an image reference stands for now, which may be nothing; None when the
+        engine does not tell.
+        """
+        api: Any = self._client.api
+        try:
+            with engine.engine_errors():
+                found: str = api.inspect_image(reference)["Id"]
+        except EngineUnavailableError as error:
+            return "" if isinstance(error.__cause__, ImageNotFound) else None
+        return found
 
     def is_ours(self, token: str) -> bool:
         """Whether a container with this label was started ahead by us and is not ended yet."""

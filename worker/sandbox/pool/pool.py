@@ -26,7 +26,8 @@ STARTERS = max(1, (os.cpu_count() or 1) // 2)  # starts at once: each keeps a pr
 class Pool:
     """The waiting sandboxes of one worker; safe to use from any thread.
 
-    `launch` starts one and `end` ends one, as a Launcher does.
+    `launch` starts one, `end` ends one, and `image_id` tells what a reference stands for, as those
+    of a Launcher do.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class Pool:
         bounds: Bounds,
         launch: Callable[[SandboxConfig], Launched],
         end: Callable[[Launched], None],
+        image_id: Callable[[str], str | None],
     ) -> None:
-        self._bounds, self._launch, self._end = bounds, launch, end
+        self._launch, self._end, self._image_id = launch, end, image_id
         self._stock = Stock(bounds)
         self._changed = threading.Condition()
         self._taken_at = 0.0
@@ -137,6 +139,10 @@ class Pool:
                 self._changed.wait_for(lambda: self._closed, TICK)
                 if self._closed:
                     return
-                unneeded = list(self._stock.unneeded())
+                references = self._stock.references
+            found = {reference: self._image_id(reference) for reference in references}
+            images = {reference: image for reference, image in found.items() if image is not None}
+            with self._changed:
+                unneeded = list(self._stock.unneeded(images))
             for sandbox in unneeded:
                 self._end(sandbox)

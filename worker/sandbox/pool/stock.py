@@ -5,7 +5,7 @@ Each miss makes a shape's target one larger. What a whole period did not need go
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from models.sandbox import SandboxConfig
@@ -113,8 +113,16 @@ class Stock:
         shelf.starting -= 1
         shelf.retry_at = self._clock() + pause
 
-    def unneeded(self) -> Iterator[Launched]:
-        """Take out and yield what is broken, too old, or was not needed for a period."""
+    @property
+    def references(self) -> set[str]:
+        """The image references of what waits."""
+        return {shelf.spec.image_reference for shelf in self._shelves.values() if shelf.waiting}
+
+    def unneeded(self, images: Mapping[str, str]) -> Iterator[Launched]:
+        """Take out and yield what is broken, too old, or was not needed for a period.
+
+        `images` are the ids that the references stand for now; an unknown one changes nothing.
+        """
         now = self._clock()
         if now >= self._period_ends:
             self._period_ends = now + self._bounds.idle_seconds
@@ -124,7 +132,9 @@ class Stock:
         for shelf in self._shelves.values():
             for item in list(shelf.waiting):
                 aged = now - item.started_at > self._bounds.max_age_seconds
-                if aged or item.connection.has_news() or len(shelf.waiting) > shelf.target:
+                changed = images.get(item.spec.image_reference, item.image_id) != item.image_id
+                spare = len(shelf.waiting) > shelf.target
+                if aged or changed or spare or item.connection.has_news():
                     shelf.waiting.remove(item)
                     yield item
 
