@@ -179,6 +179,45 @@ def test_a_waiting_request_is_woken_by_the_end(api: Api) -> None:
     assert api.get(f"/v1/executions/{accepted['id']}", params={"wait": 61}).status_code == 422
 
 
+def test_a_submit_can_wait_for_its_end(api: Api) -> None:
+    answer = api.post("/v1/executions", params={"wait": 30}, json={"source": "print('now')"})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/executions/{answer.json()['id']}"
+    assert (answer.json()["status"], answer.json()["stdout"]["text"]) == ("succeeded", "now\n")
+
+
+def test_a_submit_that_waits_too_short_tells_where_it_stands(api: Api) -> None:
+    source = "import time; time.sleep(20)"
+    answer = api.post("/v1/executions", params={"wait": 0.1}, json={"source": source})
+    assert answer.json()["status"] in ("queued", "running")
+    api.post(f"/v1/executions/{answer.json()['id']}/cancel")
+
+
+def test_a_wait_that_is_too_long_is_refused_before_anything_is_accepted(api: Api) -> None:
+    before = api.get("/v1/executions").json()["items"]
+    answer = api.post("/v1/executions", params={"wait": 1e6}, json={"source": "pass"})
+    assert answer.status_code == 422
+    assert refused_fields(answer) == {"wait"}
+    assert api.get("/v1/executions").json()["items"] == before
+
+
+def test_a_repeated_submit_that_waits_answers_the_first_ones_end(api: Api) -> None:
+    headers = {"Idempotency-Key": "waiting"}
+    body = {"source": "print('once')"}
+    first, again = (
+        api.post("/v1/executions", params={"wait": 30}, json=body, headers=headers)
+        for _ in range(2)
+    )
+    assert first.json() == again.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_key_that_may_not_read_waits_and_learns_the_status_alone(stack: Stack) -> None:
+    with stack.client("blind", "--permission", "submit") as blind:
+        answer = blind.post("/v1/executions", params={"wait": 30}, json={"source": "print(1)"})
+    assert (answer.json()["status"], answer.json()["stdout"]) == ("succeeded", None)
+
+
 def test_a_thousand_waiting_clients_do_not_hold_up_a_submit(stack: Stack) -> None:
     api = stack.client("crowd")
     sleeper = api.submit("import time; time.sleep(100)",
