@@ -1,52 +1,35 @@
 """Gathers a sandbox's frames into bounded values, trusting none of the guest's caps."""
 
-from models.sandbox import ArtifactContent, CapturedStream, SandboxConfig
+import time
+from collections.abc import Callable
+
+from models.sandbox import ArtifactContent, SandboxConfig
 from worker.sandbox.backend import OnResults, no_results
 from worker.sandbox.errors import ProtocolError
 from worker.sandbox.guest import protocol
+from worker.sandbox.keeper import StreamKeeper
 from worker.sandbox.report import ArtifactHead, ExitReport, parse
-
-
-class StreamKeeper:
-    """Head and tail of one output stream, within the configured size."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._head = bytearray()
-        self._tail = bytearray()
-
-    def head(self, data: bytes) -> None:
-        """Append to the head; what is over the limit is dropped."""
-        self._head += data[: max(0, self._limit - len(self._head) - len(self._tail))]
-
-    def tail(self, data: bytes) -> None:
-        """Append to the tail; what is over the limit is dropped."""
-        self._tail += data[: max(0, self._limit - len(self._head) - len(self._tail))]
-
-    def captured(self, reported_total: int | None) -> CapturedStream:
-        """Return what was kept; without a report the kept bytes are all that is known."""
-        kept = len(self._head) + len(self._tail)
-        total = max(kept, reported_total or 0)
-        if total == kept:
-            return CapturedStream(kept=bytes(self._head + self._tail), total_bytes=total)
-        gap = f"\n[... {total - kept} bytes left out ...]\n".encode()
-        return CapturedStream(
-            kept=bytes(self._head + gap + self._tail), total_bytes=total, truncated=True
-        )
+from worker.sandbox.runs import Runs
 
 
 class Collector:
     """The state of one sandbox as its frames tell it."""
 
     def __init__(self, spec: SandboxConfig, on_results: OnResults = no_results) -> None:
+        """`on_results` is given the runs of a batch, as they end."""
         self._spec = spec
-        self._on_results = on_results
         self.started = False
         self.exit: ExitReport | None = None
+        self.runs = Runs(spec, on_results) if spec.inputs else None
         self.stdout = StreamKeeper(spec.max_output_bytes)
         self.stderr = StreamKeeper(spec.max_output_bytes)
         self._artifacts: list[tuple[str, int, bytearray]] = []
         self._artifact_bytes = 0
+        self._keepers = {
+            **self._outputs(),
+            protocol.ARTIFACT: self._artifact,
+            protocol.CONTENT: self._content,
+        }
 
     @property
     def artifacts(self) -> tuple[ArtifactContent, ...]:
@@ -57,20 +40,24 @@ class Collector:
             if len(content) == size
         )
 
+    @property
+    def due(self) -> float:
+        """When runs are to be passed on, on the monotonic clock; `take` or `pass_on` does it."""
+        return float("inf") if self.runs is None else self.runs.due
+
+    def pass_on(self) -> None:
+        """Pass on the runs that are due."""
+        if time.monotonic() >= self.due:
+            self.flush()
+
     def flush(self) -> None:
         """Pass on the runs of a batch that ended."""
+        if self.runs is not None:
+            self.runs.flush()
 
     def take(self, kind: bytes, payload: bytes) -> None:
         """Take one frame. Raises ProtocolError when it makes no sense here."""
-        keep = {
-            protocol.STDOUT: self.stdout.head,
-            protocol.STDERR: self.stderr.head,
-            protocol.STDOUT_TAIL: self.stdout.tail,
-            protocol.STDERR_TAIL: self.stderr.tail,
-            protocol.ARTIFACT: self._artifact,
-            protocol.CONTENT: self._content,
-        }.get(kind)
-        if keep is not None:
+        if (keep := self._keepers.get(kind)) is not None:
             keep(payload)
         elif kind == protocol.STARTED:
             self.started = True
@@ -78,6 +65,16 @@ class Collector:
             self.exit = parse(ExitReport, payload)
         else:
             raise ProtocolError(f"unexpected frame {kind!r}")
+
+    def _outputs(self) -> dict[bytes, Callable[[bytes], None]]:
+        if self.runs is not None:
+            return {protocol.RUN: self.runs.begin, protocol.REST: self.runs.more}
+        return {
+            protocol.STDOUT: self.stdout.head,
+            protocol.STDERR: self.stderr.head,
+            protocol.STDOUT_TAIL: self.stdout.tail,
+            protocol.STDERR_TAIL: self.stderr.tail,
+        }
 
     def _artifact(self, payload: bytes) -> None:
         head = parse(ArtifactHead, payload)

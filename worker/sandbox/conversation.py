@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import structlog
@@ -23,11 +23,13 @@ from worker.sandbox.errors import (
 )
 from worker.sandbox.guest import protocol
 from worker.sandbox.report import InsideReport, parse
+from worker.sandbox.runs import MOST_RESULT
 
 log = structlog.get_logger()
 
 START_TIMEOUT = 20  # seconds until the supervisor must have reported; well above a busy host's need
 JOB_PATIENCE = 120  # seconds that a supervisor waits for its job before it ends itself
+INPUTS_PIECE = 262_144  # bytes of a batch's inputs that are sent at once, or one more input
 COLLECT_TIMEOUT = 10  # seconds to stream artifacts after we ended the program
 
 
@@ -68,7 +70,9 @@ def verified_isolation(
 
 def send_job(spec: SandboxConfig, connection: Connection) -> None:
     """Hand the job over. Raises ProtocolError when the sandbox does not take it."""
-    connection.send(encode_job(spec), time.monotonic() + START_TIMEOUT)
+    deadline = time.monotonic() + START_TIMEOUT
+    for piece in _pieces(spec):
+        connection.send(piece, deadline)
 
 
 def follow(
@@ -85,7 +89,8 @@ def follow(
     # Placing the input files counts for nothing: the clock starts with the program.
     deadline = time.monotonic() + START_TIMEOUT
     while collector.exit is None and not connection.ended:
-        frame = connection.next_frame(deadline)
+        frame = connection.next_frame(min(deadline, collector.due))
+        collector.pass_on()
         now = time.monotonic()
         if frame is not None:
             if frame[0] == protocol.STARTED and not collector.started:
@@ -106,8 +111,28 @@ def follow(
 
 def encode_job(spec: SandboxConfig) -> bytes:
     """Return the job and its input as frames."""
+    return b"".join(_pieces(spec))
+
+
+def _pieces(spec: SandboxConfig) -> Iterator[bytes]:
+    """Yield the frames of a job: all at once, but the inputs of a batch one by one."""
+    contents = [*spec.files.values(), spec.stdin]
+    frames = [protocol.frame(protocol.JOB, json.dumps(_job(spec)).encode())]
+    frames += [protocol.frame(protocol.DATA, content) for content in contents]
+    yield b"".join(frames)
+    held = bytearray()
+    for data in spec.inputs:
+        held += data
+        if len(held) >= INPUTS_PIECE:
+            yield protocol.frame(protocol.DATA, bytes(held))
+            held.clear()
+    if held:
+        yield protocol.frame(protocol.DATA, bytes(held))
+
+
+def _job(spec: SandboxConfig) -> dict[str, Any]:
     restricted = spec.restricted_python
-    job = {
+    job: dict[str, Any] = {
         "argv": _restricted_argv(spec) if restricted else spec.argv,
         "restricted_python": restricted,
         "egress": spec.uses_egress_proxy,
@@ -124,10 +149,14 @@ def encode_job(spec: SandboxConfig) -> bytes:
             "depth": MAX_ARTIFACT_DEPTH,
         },
     }
-    contents = [*spec.files.values(), spec.stdin]
-    frames = [protocol.frame(protocol.JOB, json.dumps(job).encode())]
-    frames += [protocol.frame(protocol.DATA, content) for content in contents]
-    return b"".join(frames)
+    if spec.inputs:
+        job["batch"] = {
+            "inputs": [len(data) for data in spec.inputs],
+            "timeout_seconds": spec.input_timeout_seconds,
+            "max_output_bytes": spec.input_max_output_bytes,
+            "result_bytes": MOST_RESULT,
+        }
+    return job
 
 
 def _restricted_environment(spec: SandboxConfig) -> dict[str, str]:

@@ -87,23 +87,38 @@ class ArtifactHead(_Report):
     size: Count
 
 
-class ExitReport(_Report):
-    """How the program ended."""
+class EndReport(_Report):
+    """How a program ended."""
 
     exit_code: int | None = Field(None, ge=0, le=255)
     signal: int | None = Field(None, ge=1, le=64)
     setup_error: Words | None = None
     exec_error: Words | None = None
     policy_violation: Refusals | None = None
-    killed: Literal["cancel", "time_limit", "output_limit"] | None = None
     oom_kills: Count = 0
-    peak_memory_bytes: Count | None = None
     wall_seconds: Seconds | None = None
-    cpu_seconds: Seconds | None = None
     stdout_bytes: Count = 0
     stderr_bytes: Count = 0
+
+
+class ExitReport(EndReport):
+    """How a job ended; of a batch, nothing about its runs."""
+
+    killed: Literal["cancel", "time_limit", "output_limit"] | None = None
+    peak_memory_bytes: Count | None = None
+    cpu_seconds: Seconds | None = None
     skipped: list[Skipped] = Field(default_factory=list, max_length=MAX_SKIPPED)
     skipped_count: Count = 0
+
+
+class RunReport(EndReport):
+    """How one run of a batch ended, and how much of what it wrote follows."""
+
+    index: Count
+    killed: Literal["time_limit", "output_limit"] | None = None
+    # Bytes of the head and the tail of standard output, then of standard error.
+    sizes: list[Count] = Field(min_length=4, max_length=4)
+    result_bytes: Count | None = None  # of output/result.json, if there was one
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -2,8 +2,7 @@
 
 import importlib
 import sys
-from pathlib import Path
 
 # Run as a folder there is no parent package; make this folder importable as `guest`.
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
+sys.path[0] = __file__.rsplit("/", 2)[0]
 importlib.import_module("guest.supervisor").main()

@@ -1,14 +1,19 @@
 """Streams the regular files under /workspace/output, within caps; links are never followed."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
 
 from . import protocol
 from .channel import Channel
-from .program import WORKSPACE
+from .child import WORKSPACE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_SKIPPED = 20  # entries named in the report; the rest is only counted
 # Entries looked at: their names must fit into what memory the program has left us.
@@ -48,7 +53,7 @@ def _entries(depth: int, report: dict[str, Any]) -> Iterator[tuple[int, str, str
     """Yield folder descriptor, name and path of everything that is not a folder."""
     left = [MAX_ENTRIES]
     try:
-        root = os.open(WORKSPACE / "output", FOLDER)
+        root = os.open(f"{WORKSPACE}/output", FOLDER)
     except OSError as error:
         _skip(report, "", f"output cannot be read: {error.strerror}")
         return

@@ -1,12 +1,28 @@
 """Caps an output stream while it is read: the head goes out at once, the tail is kept."""
 
-from .channel import Channel
+from __future__ import annotations
+
+from . import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Sink(Protocol):
+        """Where a stream goes: the channel, as a rule."""
+
+        def send_bytes(self, kind: bytes, data: bytes | bytearray) -> None:
+            """Take bytes of any length."""
+
+
+OUT = protocol.STDOUT, protocol.STDOUT_TAIL
+ERR = protocol.STDERR, protocol.STDERR_TAIL
 
 
 class Capture:
     """One stream: at most `limit` bytes leave the sandbox, half head and half tail."""
 
-    def __init__(self, channel: Channel, head_kind: bytes, tail_kind: bytes, limit: int) -> None:
+    def __init__(self, channel: Sink, head_kind: bytes, tail_kind: bytes, limit: int) -> None:
         self.total = 0
         self._channel = channel
         self._kinds = head_kind, tail_kind
@@ -32,3 +48,28 @@ class Capture:
         if self._tail_limit:
             self._channel.send_bytes(self._kinds[1], self._tail[-self._tail_limit :])
         self._tail.clear()
+
+
+class Kept:
+    """Both streams of one run of a batch, in memory until it has ended."""
+
+    def __init__(self, limit: int) -> None:
+        """Keep at most `limit` bytes of each."""
+        self._parts = {kind: bytearray() for kind in (*OUT, *ERR)}
+        self.out = Capture(self, *OUT, limit)
+        self.err = Capture(self, *ERR, limit)
+
+    def send_bytes(self, kind: bytes, data: bytes | bytearray) -> None:
+        """Keep what would be sent."""
+        self._parts[kind] += data
+
+    @property
+    def total(self) -> int:
+        """Bytes that the run wrote."""
+        return self.out.total + self.err.total
+
+    def finish(self) -> list[bytearray]:
+        """Return head and tail of standard output, then of standard error."""
+        self.out.finish()
+        self.err.finish()
+        return list(self._parts.values())

@@ -1,10 +1,15 @@
 """The supervisor's side of the frames: blocking writes, reads until a frame is whole."""
 
+from __future__ import annotations
+
 import json
 import os
-from typing import Any
 
 from . import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class ChannelClosedError(Exception):

@@ -1,11 +1,15 @@
 """Reads, from inside, what the kernel really enforces on this container."""
 
+from __future__ import annotations
+
 import os
 import resource
-from pathlib import Path
-from typing import Any
 
-CGROUP = Path("/sys/fs/cgroup")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CGROUP = "/sys/fs/cgroup"
 MOUNTS = ("/", "/tmp", "/workspace", "/dev/shm", "/proc", "/sys")  # noqa: S108 - names of mounts
 # Every container has these from its runtime, and what lies below /dev, /proc and /sys.
 RUNTIME_MOUNTS = ("/dev", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
@@ -42,8 +46,8 @@ def read() -> dict[str, Any]:
                 ("ambient", "CapAmb"),
             )
         },
-        "uid_map": _text(Path("/proc/self/uid_map")).split(),
-        "apparmor": _text(Path("/proc/self/attr/current")) or "none",
+        "uid_map": _text("/proc/self/uid_map").split(),
+        "apparmor": _text("/proc/self/attr/current") or "none",
         "cgroup": {name: _cgroup(*files) for name, files in CGROUP_FILES.items()},
         "mounts": _mounts(),
         "other_mounts": _other_mounts(),
@@ -52,13 +56,18 @@ def read() -> dict[str, Any]:
     }
 
 
-def memory_events() -> tuple[int, int | None]:
-    """Return how often the kernel killed for memory here, and the peak in bytes if known."""
+def oom_kills() -> int:
+    """Return how often the kernel killed for memory here; 0 if unknown."""
     kills = _keyed("memory/memory.oom_control", "oom_kill")
     if kills is None:
         kills = _keyed("memory.events", "oom_kill")
+    return kills or 0
+
+
+def memory_events() -> tuple[int, int | None]:
+    """Return how often the kernel killed for memory here, and the peak in bytes if known."""
     peak = _cgroup("memory/memory.max_usage_in_bytes", "memory.peak")
-    return kills or 0, int(peak) if peak.isdigit() else None
+    return oom_kills(), int(peak) if peak.isdigit() else None
 
 
 def cpu_seconds() -> float | None:
@@ -70,24 +79,25 @@ def cpu_seconds() -> float | None:
     return None if microseconds is None else microseconds / 1e6
 
 
-def _text(path: Path) -> str:
+def _text(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip("\x00\n ")
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return file.read().strip("\x00\n ")
     except OSError:
         return ""
 
 
 def _status() -> dict[str, str]:
-    lines = _text(Path("/proc/self/status")).splitlines()
+    lines = _text("/proc/self/status").splitlines()
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def _cgroup(version1: str, version2: str) -> str:
-    return _text(CGROUP / version1) or (_text(CGROUP / version2) if version2 else "")
+    return _text(f"{CGROUP}/{version1}") or (_text(f"{CGROUP}/{version2}") if version2 else "")
 
 
 def _keyed(file: str, key: str) -> int | None:
-    for line in _text(CGROUP / file).splitlines():
+    for line in _text(f"{CGROUP}/{file}").splitlines():
         name, _, value = line.partition(" ")
         if name == key and value.isdigit():
             return int(value)
@@ -113,10 +123,10 @@ def _other_mounts() -> list[str]:
 
 def _mount_table() -> list[list[str]]:
     """Return target, kind and options of every mount."""
-    lines = _text(Path("/proc/self/mounts")).splitlines()
+    lines = _text("/proc/self/mounts").splitlines()
     return [line.split(" ")[1:4] for line in lines]
 
 
 def _interfaces() -> list[str]:
-    lines = _text(Path("/proc/self/net/dev")).splitlines()[2:]
+    lines = _text("/proc/self/net/dev").splitlines()[2:]
     return sorted(line.partition(":")[0].strip() for line in lines)

@@ -1,26 +1,22 @@
-"""Starts the user's program as a child with its own pipes and limits."""
+"""Runs the user's program by executing its command."""
 
-import contextlib
-import ctypes
+from __future__ import annotations
+
 import os
 import resource
-import signal
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
 
-from . import protocol
-from .channel import Channel
+from . import child, files, protocol
+from .children import Children
 
-WORKSPACE = Path("/workspace")
-PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
 SETTING_UP, EXECUTING = "S", "E"  # how far a child came
-NICENESS = 10  # the program yields to the supervisor inside their common CPU quota
-LOGIN_UID = 65534  # nobody: can be set once, and would name a user of the host in its audit log
-OOM_SCORE = 1000  # the highest: the program goes first when memory runs out
 BASE_ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": str(WORKSPACE),
+    "HOME": child.WORKSPACE,
     "LANG": "C.UTF-8",
     "TMPDIR": "/tmp",  # noqa: S108 - a tmpfs of this sandbox alone
     "PYTHONUNBUFFERED": "1",  # or a killed program's last lines would be lost
@@ -42,58 +38,64 @@ PROXY_ENVIRONMENT = {
 }
 
 
-def set_dumpable(value: int) -> None:
-    """Allow (1) or forbid (0) others of the same user to trace this process or read its memory.
-
-    Raises OSError when the kernel does not: without it process 1 is no supervisor.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_DUMPABLE, value, 0, 0, 0) or libc.prctl(PR_GET_DUMPABLE) != value:
-        raise OSError(ctypes.get_errno(), "the kernel does not change who may trace this process")
-
-
-def place_files(channel: Channel, job: dict[str, Any]) -> int:
-    """Write the input files; return a descriptor to read standard input from.
-
-    Raises OSError when they do not fit.
-    """
-    (WORKSPACE / "output").mkdir(exist_ok=True)
-    for path in job["files"]:
-        target = WORKSPACE / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(channel.receive()[1])
-    return _unlinked_file(channel.receive()[1])
-
-
-def _unlinked_file(data: bytes) -> int:
-    descriptor = os.open(WORKSPACE, os.O_TMPFILE | os.O_RDWR, 0o600)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+def added_environment(job: dict[str, Any]) -> dict[str, str]:
+    """Return the variables of a job's program beyond BASE_ENVIRONMENT, or in place of its own."""
+    own: dict[str, str] = job["environment"]
+    return PROXY_ENVIRONMENT | own if job.get("egress") else own
 
 
 class Program:
-    """The running child and the read ends of its output pipes."""
+    """One run of a command."""
 
-    def __init__(self, job: dict[str, Any], stdin_fd: int) -> None:
-        self.stdout, stdout_write = os.pipe()
-        self.stderr, stderr_write = os.pipe()
-        failure_read, failure_write = os.pipe()
-        self._policy, policy_write = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become(job, stdin_fd, stdout_write, stderr_write, failure_write, policy_write)
-        for descriptor in (stdin_fd, stdout_write, stderr_write, failure_write, policy_write):
-            os.close(descriptor)
+    word = None  # nothing but its own end tells of its end
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
+        self._setup_error: str | None = None
+        self.exec_error: str | None = None
+
+    def give(self, stdin: bytes | bytearray) -> None:
+        """Set what it is to read. Raises OSError when there is no room for that."""
+        self._stdin = files.unlinked_file(stdin)
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Start it. Raises OSError when nothing can be started."""
+        pipes = [os.pipe() for _ in range(4)]
+        self.stdout, self.stderr, failure, self._policy = ours = [pipe[0] for pipe in pipes]
+        given = [self._stdin, *(pipe[1] for pipe in pipes)]
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                _become(job, *given)
+        except OSError:
+            _close(ours)
+            raise
+        finally:
+            _close(given)
+        self._children.expect(self._pid)
         # Ends at once: exec closes the pipe, or the child says how far it came and why no further.
-        said = os.read(failure_read, 256).decode(errors="replace")
-        os.close(failure_read)
-        self.setup_error = said[1:] if said[:1] == SETTING_UP else None
+        said = os.read(failure, 256).decode(errors="replace")
+        os.close(failure)
+        self._setup_error = said[1:] if said[:1] == SETTING_UP else None
         self.exec_error = said[1:] if said[:1] == EXECUTING else None
         # Or the program could empty a pipe between our being told and our reading, and hang us.
         for descriptor in (self.stdout, self.stderr, self._policy):
             os.set_blocking(descriptor, False)
+
+    def hear(self) -> None:
+        """Read what it has to say to the supervisor: nothing."""
+
+    def exit_code(self) -> int | None:
+        """Return the code, or the number of the signal below zero; None while it runs."""
+        return self._children.exit_code(self._pid)
+
+    def end_rest(self) -> None:
+        """End what it has left running."""
+        self._children.end_all()
+
+    def setup_error(self) -> str | None:
+        """Return what kept the command from being executed."""
+        return self._setup_error
 
     def policy_violation(self) -> str | None:
         """Return what RestrictedPython refused, once the program has ended."""
@@ -103,43 +105,35 @@ class Program:
             return None  # somebody holds the other end, and has said nothing
         return said.decode(errors="replace") or None
 
+    def close(self) -> None:
+        """Give its pipes back."""
+        self._children.forget(self._pid)
+        _close([self.stdout, self.stderr, self._policy])
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
 
 def _become(
     job: dict[str, Any], stdin: int, stdout: int, stderr: int, failure: int, policy: int
 ) -> NoReturn:
     stage = SETTING_UP
     try:
-        os.setsid()
-        for source, target in ((stdin, 0), (stdout, 1), (stderr, 2)):
-            os.dup2(source, target)
-        os.nice(NICENESS)
-        set_dumpable(1)
-        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
-        with contextlib.suppress(OSError):  # a kernel without audit has no such file
-            Path("/proc/self/loginuid").write_text(str(LOGIN_UID), encoding="ascii")
-        _limit(resource.RLIMIT_NOFILE, job["file_descriptors"])
-        _limit(resource.RLIMIT_CORE, 0)
-        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        os.chdir(WORKSPACE)
+        child.leave_the_supervisor(stdin, stdout, stderr)
+        child.first_to_go()
+        child.limit(resource.RLIMIT_NOFILE, job["file_descriptors"])
         stage = EXECUTING
         program = job["argv"][0]
         if job.get("restricted_python"):
             # Not whatever the environment's PATH leads to.
             program = sys.executable
             os.dup2(policy, protocol.POLICY_FD)
-        proxy = PROXY_ENVIRONMENT if job.get("egress") else {}
-        environment = BASE_ENVIRONMENT | proxy | job["environment"]
-        os.execvpe(program, job["argv"], environment)  # noqa: S606
+        os.execvpe(program, job["argv"], BASE_ENVIRONMENT | added_environment(job))  # noqa: S606
     except BaseException as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         os.write(failure, (stage + (text or "unknown error")).encode(errors="replace")[:256])
     finally:
         sys.stdout = sys.stderr = None
         os._exit(127)
-
-
-def _limit(which: int, value: int) -> None:
-    hard = resource.getrlimit(which)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(which, (value, value))

@@ -79,6 +79,6 @@ def test_a_frame_is_its_header_and_its_payload(kind, payload):
 
 
 def test_both_sides_may_say_different_things():
-    host = {protocol.JOB, protocol.DATA, protocol.KILL}
+    host = {protocol.INSPECT, protocol.JOB, protocol.DATA, protocol.KILL}
     assert not host & protocol.GUEST_KINDS
-    assert len(protocol.GUEST_KINDS) == 9
+    assert len(protocol.GUEST_KINDS) == 11

@@ -1,0 +1,60 @@
+"""Runs the one program of a job that is no batch."""
+
+from __future__ import annotations
+
+from . import ending, protocol
+from .capture import ERR, OUT, Capture
+from .channel import Channel
+from .children import Children
+from .preparation import Prepared
+from .program import Program
+from .turn import Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEADLINE_SLACK = 10  # seconds past the limit after which the guest ends the program, unasked
+
+
+def run(
+    channel: Channel,
+    children: Children,
+    job: dict[str, Any],
+    stdin: bytes,
+    prepared: Prepared | None,
+) -> None:
+    """Run it and report; `prepared` is an interpreter that waits for it.
+
+    Raises OSError when it cannot be started, ChannelClosedError when the worker has gone.
+    """
+    limit = job["max_output_bytes"]
+    out, err = Capture(channel, *OUT, limit), Capture(channel, *ERR, limit)
+    program = prepared or Program(children)
+    program.give(stdin)
+    channel.send(protocol.STARTED)
+    meter = ending.Meter()
+    try:
+        program.begin(job)
+    except BrokenPipeError:  # the interpreter died while it waited
+        program = Program(children)
+        program.give(stdin)
+        program.begin(job)
+    turn = Turn(
+        channel,
+        children,
+        program,
+        (out, err),
+        most_output=job["max_output_total_bytes"],
+        seconds=job["timeout_seconds"] + DEADLINE_SLACK,
+    )
+    code = turn.follow()
+    meter.stop()
+    report = ending.how_it_ended(program, code) | {
+        "killed": turn.killed,
+        "stdout_bytes": out.total,
+        "stderr_bytes": err.total,
+    }
+    out.finish()
+    err.finish()
+    ending.end(channel, job, meter, report)
