@@ -29,6 +29,9 @@ class Housekeeping:
         self._settings = executor.settings
         self._stop = threading.Event()
         self._renewed_at = time.monotonic()
+        # After an outage of the database others have a lease's time to renew theirs, too: till then
+        # nobody seems to hold, or to be, anything.
+        self._sweeps_from = float("-inf")
         self._threads = [
             threading.Thread(target=self._loop, args=work, name=name, daemon=True)
             for name, work in (
@@ -56,9 +59,12 @@ class Housekeeping:
         try:
             renewed = claims.renew(self._executor.worker_id, running, self._settings.lease_seconds)
         except StoreUnavailableError:
+            self._sweeps_from = float("inf")
             self._fence_ourselves(running)
             raise
         self._renewed_at = time.monotonic()
+        if self._sweeps_from == float("inf"):
+            self._sweeps_from = self._renewed_at + self._settings.lease_seconds
         held = {item.execution_id: item for item in renewed}
         backend = self._executor.backend
         for execution_id, claim in running.items():
@@ -95,7 +101,8 @@ class Housekeeping:
         executor = self._executor
         try:
             executor.backend.check()
-            executor.backend.sweep(claims.is_held, self._is_alive)
+            if time.monotonic() >= self._sweeps_from:
+                executor.backend.sweep(claims.is_held, self._is_alive)
         except EngineUnavailableError as error:
             if executor.engine_error is None:
                 log.error("engine_unavailable", error=str(error), do="start the container engine")

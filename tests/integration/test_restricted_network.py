@@ -1,4 +1,7 @@
-"""What a program reaches on a restricted network, through the whole stack."""
+"""What a program reaches on a restricted network, through the whole stack, in warm sandboxes.
+
+Those are started before anybody knows which hosts their jobs may reach.
+"""
 
 import json
 import os
@@ -16,7 +19,6 @@ import httpx
 import pytest
 
 from tests.harness import Api, Stack, free_port, own_stack, refused_fields, wait_until
-from tests.integration.facts import containers
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,21 +49,54 @@ def outside() -> Iterator[str]:
 def networked(
     outside: str, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A stack whose operator lets sandboxes reach that one address of the host, and any name."""
+    """A stack whose operator lets sandboxes reach that one address of the host, and any name.
+
+    Its pool keeps only what is asked for: sandboxes that may reach hosts.
+    """
     directory = tmp_path_factory.mktemp("net")
     with own_stack(
         directory,
         image=sandbox_image,
         egress_ceiling=json.dumps([outside, "*"]),
         worker_metrics_port=str(free_port()),
+        pool_size="0",
+        pool_max="2",
+        pool_idle_seconds="600",
     ) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
-def api(networked: Stack) -> Iterator[Api]:
+def tenant(networked: Stack) -> Iterator[Api]:
+    """A tenant's client, once its requests have made the pool start sandboxes for such."""
     with networked.client("networked") as client:
+        for _ in range(3):
+            client.run("pass", allowed_hosts=["first.example"])
         yield client
+
+
+@pytest.fixture
+def api(networked: Stack, tenant: Api) -> Api:
+    """The same, while as many sandboxes wait as should."""
+    _await_pool(networked)
+    return tenant
+
+
+def _await_pool(stack: Stack) -> None:
+    names = "agentcore_pool_waiting", "agentcore_pool_target"
+    wait_until(lambda: [_told(stack, name) for name in names] == [2, 2], 30, "a full pool")
+
+
+def _told(stack: Stack, name: str) -> float:
+    """Return what Prometheus is told by the worker."""
+    port = stack.environment["AGENTCORE_WORKER_METRICS_PORT"]
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    found = [line for line in text.splitlines() if line.startswith(name)]
+    return float(found[0].split()[-1]) if found else 0
+
+
+def _assert_warm(execution: dict[str, Any]) -> None:
+    assert execution["isolation"]["engine"]["warm"] is True
 
 
 GET = """
@@ -88,6 +123,7 @@ def _decisions(api: Api, execution_id: str) -> list[dict[str, Any]]:
 
 def test_an_allowed_host_is_reached_and_told_of(api: Api, outside: str) -> None:
     execution = _run(api, f"http://{outside}/", allowed=outside)
+    _assert_warm(execution)
     assert execution["status"] == "succeeded", execution["stderr"]["text"]
     assert execution["stdout"]["text"] == "hello from outside\n"
     network = execution["network"]
@@ -100,6 +136,7 @@ def test_an_allowed_host_is_reached_and_told_of(api: Api, outside: str) -> None:
 
 def test_a_host_that_is_not_listed_is_refused_in_words(api: Api, outside: str) -> None:
     execution = _run(api, "http://example.com/", "http://10.0.0.1/", allowed=outside)
+    _assert_warm(execution)
     assert execution["stdout"]["text"] == "403 host_not_allowed\n403 address_not_allowed\n"
     assert execution["status"] == "succeeded"
     (warning,) = execution["warnings"]
@@ -111,10 +148,33 @@ def test_a_host_that_is_not_listed_is_refused_in_words(api: Api, outside: str) -
     ]
 
 
+def test_each_job_has_its_own_hosts_and_count_whichever_sandbox_it_finds(
+    api: Api, outside: str
+) -> None:
+    url = f"http://{outside}/"
+    allowed = [outside, "other.example", outside]
+    accepted = [
+        api.submit(GET, args=[url], environment=PROXY_ALL, allowed_hosts=[each])["id"]
+        for each in allowed[:2]
+    ]
+    executions = [api.outcome(item) for item in accepted]
+    executions.append(_run(api, url, allowed=allowed[2]))
+    for execution in executions[:2]:
+        _assert_warm(execution)
+    texts = [execution["stdout"]["text"] for execution in executions]
+    assert texts == ["hello from outside\n", "403 address_not_allowed\n", "hello from outside\n"]
+    assert [execution["network"]["requests"] for execution in executions] == [1, 0, 1]
+    assert [execution["network"]["denied"] for execution in executions] == [0, 1, 0]
+    for execution, wanted in zip(executions, (True, False, True), strict=True):
+        (decision,) = _decisions(api, execution["id"])
+        assert decision["allowed"] is wanted
+
+
 def test_the_quota_has_an_exact_edge(api: Api, outside: str) -> None:
     limits = {"max_network_requests": 2}
     urls = [f"http://{outside}/"] * 3
     execution = _run(api, *urls, allowed=outside, execution_limits=limits)
+    _assert_warm(execution)
     lines = execution["stdout"]["text"].splitlines()
     assert lines == ["hello from outside", "hello from outside", "403 quota_exceeded"]
     assert execution["network"]["requests"] == 2
@@ -175,6 +235,7 @@ print(os.listdir("/run/agentcore"), sorted(os.listdir("/sys/class/net")))
 
 def test_there_is_no_way_beside_the_proxy(api: Api, outside: str) -> None:
     execution = api.run(HOSTILE, allowed_hosts=[outside])
+    _assert_warm(execution)
     *attempts, last = execution["stdout"]["text"].splitlines()
     assert len(attempts) == 17, execution
     assert not [line for line in attempts if not line.endswith(" refused")]
@@ -186,8 +247,11 @@ def test_what_is_mounted_is_told_and_gone_afterwards(
 ) -> None:
     accepted = api.submit("import time; time.sleep(60)", allowed_hosts=[outside])
     api.wait_started(accepted["id"])
-    (container,) = containers(engine, networked, accepted["id"])
-    (mount,) = container["Mounts"]
+    trail = api.events(accepted["id"])["items"]
+    (isolation,) = (item["data"]["isolation"] for item in trail
+                    if item["kind"] == "user_code_started")  # fmt: skip
+    assert isolation["engine"]["warm"] is True
+    (mount,) = engine.api.inspect_container(isolation["engine"]["container"])["Mounts"]
     folder = Path(mount["Source"])
     assert (mount["Destination"], mount["RW"]) == ("/run/agentcore", False)
     assert (folder / "egress.sock").is_socket()
@@ -201,18 +265,12 @@ def test_what_is_mounted_is_told_and_gone_afterwards(
 
 
 def test_prometheus_counts_what_sandboxes_reach(api: Api, networked: Stack, outside: str) -> None:
-    port = networked.environment["AGENTCORE_WORKER_METRICS_PORT"]
-
-    def counted(name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        found = [line for line in text.splitlines() if line.startswith(name)]
-        return float(found[0].split()[-1]) if found else 0
-
     refused = 'agentcore_egress_decisions_total{reason="host_not_allowed"}'
-    before = counted(refused), counted('agentcore_egress_bytes_total{direction="down"}')
+    down = 'agentcore_egress_bytes_total{direction="down"}'
+    before = _told(networked, refused), _told(networked, down)
     _run(api, "http://example.com/", f"http://{outside}/", allowed=outside)
-    assert counted(refused) == before[0] + 1
-    assert counted('agentcore_egress_bytes_total{direction="down"}') > before[1]
+    assert _told(networked, refused) == before[0] + 1
+    assert _told(networked, down) > before[1]
 
 
 WAIT_AND_GET = (
@@ -245,6 +303,11 @@ def test_a_proxy_that_dies_is_there_again_under_the_same_socket(
         if item["kind"] == "network_decisions"
     ]
     assert told[-1]["proxy_restarts"] == 1
+    # Those that waited meanwhile reach it, too.
+    _await_pool(networked)
+    execution = _run(api, f"http://{outside}/", allowed=outside)
+    _assert_warm(execution)
+    assert execution["stdout"]["text"] == "hello from outside\n"
 
 
 def _egress_processes(stack: Stack) -> list[int]:

@@ -24,7 +24,6 @@ from worker.sandbox.errors import (
     AbandonedError,
     ProtocolError,
     SandboxCancelledError,
-    SandboxError,
     SandboxStartError,
     SandboxVanishedError,
 )
@@ -37,6 +36,7 @@ from worker.sandbox.pool.shape import differing
 
 log = structlog.get_logger()
 
+WARM_TRIES = 3  # for one job: a stock that is broken as a whole shall not hold it up
 WAITING_MB = 40  # MiB of the host's memory that a waiting sandbox takes, its shim included
 
 
@@ -58,7 +58,7 @@ class _Sandbox:
 
 
 class _NotReadyError(Exception):
-    """A sandbox turned out to be no use before user code was near; its cause says why."""
+    """A sandbox started ahead turned out to be of no use, by its cause; user code was not near."""
 
 
 class DockerBackend:
@@ -153,11 +153,15 @@ class DockerBackend:
                 is_alive=is_alive,
             )
             found = api.containers(all=True, filters=filters)
-            leftovers = [item for item in found if is_leftover(item["Labels"], users)]
-            for item in leftovers:
+            leftovers = [
+                item
+                for item in found
+                if not self._launcher.is_going(item["Id"]) and is_leftover(item["Labels"], users)
+            ]
+            removed = [item for item in leftovers if engine.remove(api, item["Id"])]
+            for item in removed:
                 log.warning("container_swept", container=item["Id"][:12], state=item["State"])
-                engine.remove(api, item["Id"])
-            return len(leftovers)
+            return len(removed)
 
     def _runs(self, execution_id: UUID, attempt: int) -> bool:
         with self._lock:
@@ -171,18 +175,16 @@ class DockerBackend:
             label = f"{container.LABEL_DEPLOYMENT}={self._deployment}"
             engine.remove_named(self._client.api, label, container.attempts_prefix(spec))
         asked_at = time.monotonic()
-        while (warm := self._pool.take(spec)) is not None:
+        for _ in range(WARM_TRIES):
+            warm = self._pool.take(spec)
+            if warm is None:
+                break
             try:
                 return self._use(warm, sandbox, asked_at, before_user_code)
             except _NotReadyError as error:
                 log.warning("warm_sandbox_thrown_away", error=str(error.__cause__))
-        self._pool.missed(spec)
-        cold = self._launcher.cold(spec)
-        try:
-            return self._use(cold, sandbox, asked_at, before_user_code)
-        except _NotReadyError as error:
-            assert error.__cause__ is not None  # noqa: S101 - it is raised from one
-            raise error.__cause__ from None
+        cold = self._launcher.cold(spec, sandbox.cancelled)
+        return self._use(cold, sandbox, asked_at, before_user_code)
 
     def _use(
         self,
@@ -200,10 +202,12 @@ class DockerBackend:
                 with engine.engine_errors():
                     gate = ends.enter_context(self._egress.gate(sandbox.spec, launched.place))
                     in_force = self._made_ready(launched, sandbox)
-            except SandboxCancelledError:
+            except (SandboxStartError, ProtocolError) as error:
+                if launched.is_warm:
+                    raise _NotReadyError from error
                 raise
-            except SandboxError as error:
-                raise _NotReadyError from error
+            if not launched.is_warm:
+                self._pool.missed(sandbox.spec)
             metrics.count_start(launched.is_warm, time.monotonic() - asked_at)
             fault_points.reach("before_release")
             before_user_code(in_force)
@@ -220,11 +224,11 @@ class DockerBackend:
             in_force = verified_isolation(
                 spec,
                 launched.connection,
-                lambda: api.inspect_container(container_id),
+                lambda: engine.inspect_running(api, container_id),
                 cancelled=sandbox.cancelled,
             )
         except SandboxStartError:
-            if launched.connection.ended:
+            if launched.connection.ended and not launched.is_warm:
                 engine.final_state(api, container_id)
             raise
         in_force["engine"]["warm"] = launched.is_warm

@@ -24,6 +24,17 @@ REMOVAL_PAUSES = (0.02, 0.1, 0.5)  # seconds after each removal that the engine 
 ABANDONED = 70  # exit code of a supervisor whose input ended; see guest/supervisor.py
 
 
+def inspect_running(api: APIClient, container_id: str) -> dict[str, Any]:
+    """Return what the engine tells of a sandbox. Raises SandboxStartError if it cannot answer."""
+    try:
+        told: dict[str, Any] = api.inspect_container(container_id)
+    except NotFound as error:
+        raise SandboxStartError("the container was removed") from error
+    if told["State"]["Paused"]:
+        raise SandboxStartError("the container was paused")
+    return told
+
+
 def final_state(api: APIClient, container_id: str) -> dict[str, Any]:
     """Return the state of a sandbox whose stream ended without a report.
 
@@ -57,15 +68,18 @@ def change_limits(api: APIClient, container_id: str, limits: dict[str, int]) -> 
     client._raise_for_status(answer)
 
 
-def remove(api: APIClient, container_id: str) -> None:
-    """Remove a container now; what fails is left to the sweep, as no outcome may be lost."""
+def remove(api: APIClient, container_id: str) -> bool:
+    """Remove a container now; return whether this call did.
+
+    What fails is left to the sweep, as no outcome may be lost.
+    """
     failure: Exception | None = None
     for pause in REMOVAL_PAUSES:
         try:
             api.remove_container(container_id, v=True, force=True)
-            return
+            return True
         except NotFound:
-            return
+            return False
         except APIError as error:
             # It ended just as the engine went to kill it, or another removes it right now.
             failure = error
@@ -74,6 +88,7 @@ def remove(api: APIClient, container_id: str) -> None:
             failure = error
             break
     log.warning("container_not_removed", container=container_id[:12], error=str(failure))
+    return False
 
 
 def start_error(spec: SandboxConfig, said: str) -> SandboxStartError:

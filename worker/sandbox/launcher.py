@@ -1,8 +1,10 @@
 """Starts sandboxes, for a job at hand or ahead of one, and ends them."""
 
+import os
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +24,7 @@ from worker.sandbox.errors import (
     EngineUnavailableError,
     ImageUnavailableError,
     IsolationRefusedError,
+    SandboxCancelledError,
 )
 from worker.sandbox.full_network import ensure_network
 from worker.sandbox.launched import Launched
@@ -31,6 +34,10 @@ from worker.sandbox.removal import Removal
 log = structlog.get_logger()
 
 AGE_SLACK = 60  # seconds that a supervisor waits beyond the age at which it is thrown away
+# At the same moment: all that the processors can do, and few enough that each is over soon; of two
+# hundred together every one takes as long as all of them, and the engine's timeout ends it.
+STARTS = 4 * (os.cpu_count() or 1)
+TURN_LOOK = 0.5  # seconds between two looks whether whoever waits for a turn was cancelled
 DEADLINE_SLACK = 60  # seconds past the longest time after which any worker removes a container
 
 
@@ -46,15 +53,17 @@ class Launcher:
         self._egress = egress
         self._removal = Removal(client)
         self._warm: set[str] = set()
+        self._turns = threading.Semaphore(STARTS)
 
-    def cold(self, spec: SandboxConfig) -> Launched:
+    def cold(self, spec: SandboxConfig, cancelled: threading.Event) -> Launched:
         """Start the sandbox of an execution. Raises what the contract of a backend names."""
         labels = {
             container.LABEL_EXECUTION: str(spec.execution_id),
             container.LABEL_ATTEMPT: str(spec.attempt),
         }
         seconds = spec.limits.execution_time_seconds
-        return self._launch(spec, container.attempt_name(spec), labels, seconds)
+        with self._turn(cancelled):
+            return self._launch(spec, container.attempt_name(spec), labels, seconds)
 
     def warm(self, spec: SandboxConfig) -> Launched:
         """Start a sandbox that waits for a job. Raises what the contract of a backend names."""
@@ -66,7 +75,9 @@ class Launcher:
         try:
             name = f"agentcore-warm-{token}"
             labels = {container.LABEL_WARM: token}
-            launched = self._launch(spec, name, labels, seconds, token=token)
+            image = self.image_id(spec.image_reference)  # if it changes now, it seems changed
+            with self._turn(threading.Event()):
+                launched = self._launch(spec, name, labels, seconds, token=token)
         except BaseException:
             self._warm.discard(token)
             raise
@@ -75,28 +86,39 @@ class Launcher:
         except BaseException:
             self.end(launched)
             raise
+        launched.image_id = image or ""
         return launched
+
+    @contextmanager
+    def _turn(self, cancelled: threading.Event) -> Iterator[None]:
+        """Be one of the few that start. Raises SandboxCancelledError if that comes first."""
+        while not self._turns.acquire(timeout=TURN_LOOK):
+            if cancelled.is_set():
+                raise SandboxCancelledError
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _look_inside(self, launched: Launched) -> None:
         """Verify the isolation ahead, too; and let the supervisor wait until it is too old."""
         api = self._client.api
         with engine.engine_errors():
-            in_force = verified_isolation(
+            verified_isolation(
                 launched.spec,
                 launched.connection,
                 lambda: api.inspect_container(launched.container_id),
                 cancelled=threading.Event(),
                 patience_seconds=self._settings.pool_max_age_seconds + AGE_SLACK,
             )
-        launched.image_id = in_force["engine"]["image"]
 
     def image_id(self, reference: str) -> str | None:
         """Return what an image reference stands for now, which may be nothing; None when the
         engine does not tell.
         """
-        api: Any = self._client.api
         try:
             with engine.engine_errors():
+                api: Any = self._client.api
                 found: str = api.inspect_image(reference)["Id"]
         except EngineUnavailableError as error:
             return "" if isinstance(error.__cause__, ImageNotFound) else None
@@ -105,6 +127,10 @@ class Launcher:
     def is_ours(self, token: str) -> bool:
         """Whether a container with this label was started ahead by us and is not ended yet."""
         return token in self._warm
+
+    def is_going(self, container_id: str) -> bool:
+        """Whether a container that we ended is about to be removed by us."""
+        return self._removal.has(container_id)
 
     def end(self, launched: Launched) -> None:
         """End a sandbox; where its program is over, its container may go a moment later."""

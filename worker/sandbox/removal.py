@@ -24,9 +24,15 @@ class Removal:
         self._client = client
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="removal")
         self._places = threading.Semaphore(MAX_WAITING)
+        self._pending: set[str] = set()
+
+    def has(self, container_id: str) -> bool:
+        """Whether a container waits to be removed, or is being removed."""
+        return container_id in self._pending
 
     def remove(self, container_id: str, done: Callable[[], None], *, may_wait: bool) -> None:
         """Remove a container, then call `done`; with `may_wait` this returns at once."""
+        self._pending.add(container_id)
         if may_wait and self._places.acquire(blocking=False):
             self._threads.submit(self._later, container_id, done)
         else:
@@ -48,4 +54,5 @@ class Removal:
         except (DockerException, requests.exceptions.RequestException) as error:
             log.warning("container_not_removed", container=container_id[:12], error=str(error))
         finally:
+            self._pending.discard(container_id)
             done()

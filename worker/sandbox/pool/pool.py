@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 
 import structlog
 
@@ -19,7 +20,6 @@ TICK = 1.0  # seconds between two looks for what is broken, too old or not neede
 # Seconds after a hit in which nothing is started while half of the stock is there: what was just
 # taken answers within that time, and needs the processors that a start would use.
 COURTESY = 0.05
-PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds after a start that failed, doubled while it goes on
 STARTERS = max(1, (os.cpu_count() or 1) // 2)  # starts at once: each keeps a processor busy
 
 
@@ -95,11 +95,11 @@ class Pool:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        for sandbox in list(self._stock.all()):
-            self._end(sandbox)
+        with self._changed:
+            left = list(self._stock.all())
+        self._end_all(left)
 
     def _fill(self) -> None:
-        pause = PAUSE
         while (wanted := self._await_lack()) is not None:
             shape, spec = wanted
             try:
@@ -109,10 +109,8 @@ class Pool:
                 ours = None if isinstance(error, SandboxError) else error
                 log.warning("warm_start_failed", shape=str(shape), error=str(error), exc_info=ours)
                 with self._changed:
-                    self._stock.not_started(shape, pause)
-                pause = min(LONGEST_PAUSE, pause * 2)
+                    self._stock.not_started(shape)
                 continue
-            pause = PAUSE
             with self._changed:
                 self._stock.started(shape, sandbox)
 
@@ -134,15 +132,27 @@ class Pool:
         return self._taken_at + COURTESY - time.monotonic()
 
     def _tend(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed, TICK)
-                if self._closed:
-                    return
-                references = self._stock.references
-            found = {reference: self._image_id(reference) for reference in references}
-            images = {reference: image for reference, image in found.items() if image is not None}
-            with self._changed:
-                unneeded = list(self._stock.unneeded(images))
-            for sandbox in unneeded:
-                self._end(sandbox)
+        while not self._is_over_after(TICK):
+            try:
+                self._throw_away()
+            except Exception:
+                # Whatever it is: without this thread nothing broken would ever be thrown away.
+                log.exception("pool_not_tended")
+
+    def _is_over_after(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closed, seconds)
+
+    def _throw_away(self) -> None:
+        with self._changed:
+            references = self._stock.references
+        found = {reference: self._image_id(reference) for reference in references}
+        images = {reference: image for reference, image in found.items() if image is not None}
+        with self._changed:
+            unneeded = list(self._stock.unneeded(images))
+        self._end_all(unneeded)
+
+    def _end_all(self, sandboxes: Iterable[Launched]) -> None:
+        with ExitStack() as ends:  # every one, whatever becomes of another
+            for sandbox in sandboxes:
+                ends.callback(self._end, sandbox)

@@ -13,6 +13,7 @@ from worker.sandbox.launched import Launched
 from worker.sandbox.pool.shape import Shape, changeable
 
 MAX_SHAPES = 64  # remembered; a stranger may ask for another one with every request
+PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds after a start that failed, doubled while it goes on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,19 @@ class Shelf:
     asked_at: float
     starting: int = 0
     lowest: int = 0  # fewest that waited in this period
-    retry_at: float = 0  # after a failed start
+    pause: float = 0  # seconds after the last failed start
+    retry_at: float = 0  # when that is over
     waiting: deque[Launched] = field(default_factory=deque)
 
     @property
     def lacking(self) -> int:
         """How many more are to be started; below zero when there are too many."""
         return self.target - len(self.waiting) - self.starting
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether fewer are there, or on their way, than always are to be."""
+        return len(self.waiting) + self.starting < self.floor
 
 
 class Stock:
@@ -59,7 +66,8 @@ class Stock:
     @property
     def target(self) -> int:
         """How many should wait."""
-        return sum(max(0, shelf.target) for shelf in self._shelves.values())
+        wanted = sum(max(0, shelf.target) for shelf in self._shelves.values())
+        return min(self._bounds.most, wanted)
 
     def keep(self, spec: SandboxConfig, floor: int) -> None:
         """Keep `floor` sandboxes like this one ready at all times."""
@@ -70,11 +78,12 @@ class Stock:
     def take(self, spec: SandboxConfig) -> Launched | None:
         """Return a waiting sandbox, best one whose limits need no change; None on a miss."""
         shelf = self._asked(spec)
-        if not shelf.waiting:
+        usable = [item for item in shelf.waiting if not self._is_spent(item)]
+        if not usable:
             return None
         wanted = changeable(spec)
-        fits = (item for item in shelf.waiting if changeable(item.spec) == wanted)
-        found = next(fits, shelf.waiting[0])
+        fits = (item for item in usable if changeable(item.spec) == wanted)
+        found = next(fits, usable[0])
         shelf.waiting.remove(found)
         shelf.lowest = min(shelf.lowest, len(shelf.waiting))
         return found
@@ -86,18 +95,14 @@ class Stock:
         shelf.target = min(shelf.target + 1, self._bounds.most)
 
     def next_start(self) -> tuple[Shape, SandboxConfig] | None:
-        """Return what to start next, and count it as starting; None when nothing is lacking."""
-        now = self._clock()
-        lacking = [
-            (shelf.lacking, shape)
-            for shape, shelf in self._shelves.items()
-            if shelf.lacking > 0 and shelf.retry_at <= now
-        ]
-        starting = sum(shelf.starting for shelf in self._shelves.values())
-        if not lacking or self.waiting + starting >= self._bounds.most:
+        """Return what to start next, and count it as starting; None when nothing is lacking.
+
+        What is always to be there comes first, and then what was asked for last.
+        """
+        lacking = self._lacking()
+        if not lacking or self._is_full():
             return None
-        _, shape = max(lacking, key=lambda pair: pair[0])
-        shelf = self._shelves[shape]
+        shape, shelf = max(lacking, key=lambda pair: (pair[1].is_below_floor, pair[1].asked_at))
         shelf.starting += 1
         return shape, shelf.spec
 
@@ -105,13 +110,15 @@ class Stock:
         """Put a sandbox on its shelf, whose start was counted."""
         shelf = self._shelves[shape]
         shelf.starting -= 1
+        shelf.pause = 0
         shelf.waiting.append(sandbox)
 
-    def not_started(self, shape: Shape, pause: float) -> None:
-        """Note a start that failed; the next one of this shape comes `pause` seconds later."""
+    def not_started(self, shape: Shape) -> None:
+        """Note a start that failed; the next one of this shape comes after a pause."""
         shelf = self._shelves[shape]
         shelf.starting -= 1
-        shelf.retry_at = self._clock() + pause
+        shelf.pause = min(LONGEST_PAUSE, max(PAUSE, shelf.pause * 2))
+        shelf.retry_at = self._clock() + shelf.pause
 
     @property
     def references(self) -> set[str]:
@@ -131,10 +138,9 @@ class Stock:
             yield crowded.waiting.popleft()
         for shelf in self._shelves.values():
             for item in list(shelf.waiting):
-                aged = now - item.started_at > self._bounds.max_age_seconds
                 changed = images.get(item.spec.image_reference, item.image_id) != item.image_id
                 spare = len(shelf.waiting) > shelf.target
-                if aged or changed or spare or item.connection.has_news():
+                if changed or spare or self._is_spent(item):
                     shelf.waiting.remove(item)
                     yield item
 
@@ -163,16 +169,31 @@ class Stock:
         if len(self._shelves) >= MAX_SHAPES and empty:
             del self._shelves[min(empty, key=lambda pair: pair[0])[1]]
 
-    def _crowded(self) -> Shelf | None:
-        """Return a shelf to take one from, so that another one, which lacks, gets room."""
+    def _is_spent(self, item: Launched) -> bool:
+        """Whether a waiting sandbox is too old, or has ended."""
+        aged = self._clock() - item.started_at > self._bounds.max_age_seconds
+        return aged or item.connection.has_news()
+
+    def _lacking(self) -> list[tuple[Shape, Shelf]]:
+        """Return what lacks sandboxes and may be started now."""
+        now = self._clock()
+        shelves = self._shelves.items()
+        return [(of, shelf) for of, shelf in shelves if shelf.lacking > 0 and shelf.retry_at <= now]
+
+    def _is_full(self) -> bool:
         starting = sum(shelf.starting for shelf in self._shelves.values())
-        lacks = any(shelf.lacking > 0 for shelf in self._shelves.values())
-        if not lacks or self.waiting + starting < self._bounds.most:
+        return self.waiting + starting >= self._bounds.most
+
+    def _crowded(self) -> Shelf | None:
+        """Return a shelf to take one from, so that what was asked for later gets room."""
+        lacking = self._lacking()
+        if not lacking or not self._is_full():
             return None
+        latest = max(shelf.asked_at for _, shelf in lacking)
         spare = [
             shelf
             for shelf in self._shelves.values()
-            if shelf.lacking <= 0 and len(shelf.waiting) > shelf.floor
+            if shelf.asked_at < latest and len(shelf.waiting) > shelf.floor
         ]
         found = min(spare, key=lambda shelf: shelf.asked_at, default=None)
         if found is not None:
