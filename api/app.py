@@ -11,7 +11,7 @@ from api import errors
 from api.auth import PROTECTED
 from api.guard import Guard
 from api.middleware import RequestContext
-from api.routes import agents, executions, health, profiles, records
+from api.routes import agents, executions, health, profiles, records, results
 from api.waiters import Waiters
 from models.session import engine
 from models.settings import load_settings
@@ -40,7 +40,7 @@ def create_app() -> FastAPI:
         lifespan=_lifespan,
     )
     errors.install(app)
-    for module in (executions, records, agents, profiles):
+    for module in (executions, records, results, agents, profiles):
         app.include_router(module.router, dependencies=PROTECTED)
     app.include_router(health.router)
     # The last one added is the outermost: CORS headers are on every answer, also on refusals.

@@ -22,6 +22,8 @@ NEEDED = {
     ("GET", "/v1/executions/{execution_id}"): Permission.READ,
     ("POST", "/v1/executions/{execution_id}/cancel"): Permission.CANCEL,
     ("GET", "/v1/executions/{execution_id}/events"): Permission.READ,
+    ("GET", "/v1/executions/{execution_id}/results"): Permission.READ,
+    ("GET", "/v1/executions/{execution_id}/results/stream"): Permission.READ,
     ("GET", "/v1/executions/{execution_id}/artifacts"): Permission.READ,
     ("GET", "/v1/executions/{execution_id}/artifacts/{path:path}"): Permission.READ,
     ("GET", "/v1/agents"): Permission.READ,

@@ -18,7 +18,9 @@ from models.settings import Settings
 
 log = structlog.get_logger()
 
-CHANNEL = "agentcore_finished"  # the database notifies it with the id of an ended execution
+# The database notifies them with the id of an execution: that it ended, or has new results.
+FINISHED = "agentcore_finished"
+RESULTS = "agentcore_results"
 MAX_WAITERS = 10_000  # requests that may wait at once; more are answered without waiting
 CONNECT_TIMEOUT = 5  # seconds
 PROBE_SECONDS = 15  # between questions whether the connection lives
@@ -26,33 +28,46 @@ MAX_RETRY_WAIT = 5  # seconds between two tries to listen again
 
 
 class Waiters:
-    """Events by execution id, set when the database says that it ended."""
+    """Events by execution id, set when the database says that it ended, or has new results."""
 
     def __init__(self, settings: Settings) -> None:
         url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql")
         self._conninfo = url.render_as_string(hide_password=False)
         self._events: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._for_results: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._count = 0
         # Every waiting client holds a descriptor; leave as many for everything else.
         self._most = min(MAX_WAITERS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as many wait as may."""
+        return self._count >= self._most
+
     @contextmanager
-    def register(self, execution_id: UUID) -> Iterator[asyncio.Event]:
-        """Give an event that is set when the execution ends; register before reading the row."""
+    def register(self, execution_id: UUID, *, results: bool = False) -> Iterator[asyncio.Event]:
+        """Give an event that is set when the execution ends; register before reading the row.
+
+        With `results`, also when results of a batch have come. It is set from the beginning when
+        as many wait as may.
+        """
         event = asyncio.Event()
-        if self._count >= self._most:
+        if self.is_full:
             event.set()
         self._count += 1
         metrics.WAITING.set(self._count)
-        self._events[execution_id].add(event)
+        kinds = (self._events, self._for_results) if results else (self._events,)
+        for events in kinds:
+            events[execution_id].add(event)
         try:
             yield event
         finally:
             self._count -= 1
             metrics.WAITING.set(self._count)
-            self._events[execution_id].discard(event)
-            if not self._events[execution_id]:
-                del self._events[execution_id]
+            for events in kinds:
+                events[execution_id].discard(event)
+                if not events[execution_id]:
+                    del events[execution_id]
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -81,14 +96,22 @@ class Waiters:
             self._conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT
         )
         async with connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            for channel in (FINISHED, RESULTS):
+                await connection.execute(f"LISTEN {channel}")
             self._wake(*list(self._events))
             while True:
                 async for notification in connection.notifies(timeout=PROBE_SECONDS):
                     with contextlib.suppress(ValueError):  # anybody may notify, with anything
-                        self._wake(UUID(notification.payload))
+                        self._told(notification.channel, UUID(notification.payload))
                 # A dead connection is silent: only a question shows it.
                 await asyncio.wait_for(connection.execute("SELECT 1"), CONNECT_TIMEOUT)
+
+    def _told(self, channel: str, execution_id: UUID) -> None:
+        if channel == FINISHED:
+            self._wake(execution_id)
+            return
+        for event in self._for_results.get(execution_id, ()):
+            event.set()
 
     def _wake(self, *execution_ids: UUID) -> None:
         for execution_id in execution_ids:

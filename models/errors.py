@@ -6,6 +6,7 @@ AgentCoreError
 ├── PermissionDeniedError    the caller's key does not grant this
 ├── NotFoundError            no such row for this tenant
 ├── ConflictError            the idempotency key was used for another request
+│   └── NoBatchError         only a batch has what was asked for
 └── StoreUnavailableError    PostgreSQL does not answer
     └── TenantBusyError      another request of the tenant hangs in its turn; others are served
 """
@@ -52,6 +53,13 @@ class NotFoundError(AgentCoreError):
 
 class ConflictError(AgentCoreError):
     """The idempotency key was already used for a different request."""
+
+
+class NoBatchError(ConflictError):
+    """The execution was submitted without `inputs`."""
+
+    def __init__(self) -> None:
+        super().__init__("this execution is no batch: it was submitted without inputs")
 
 
 class StoreUnavailableError(AgentCoreError):

@@ -6,24 +6,22 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from models.agent import Runnable
+from models.batch import BatchSummary, StandardInput
 from models.limits import EffectiveLimits, NetworkAccess
 from models.security import ProfileName
 from models.state import AgentExecutionState, PhilosophyExecutionContext
 from models.tool import ToolExecutionRequest
-from models.types import Contract, Encoding, Label, LabelName, Name, Text, at_most, decode_content
+from models.types import Contract, Label, LabelName, Name, at_most
 
-MAX_STDIN_BYTES = 2_097_152  # bytes of standard input
 MAX_PRIORITY = 9  # RabbitMQ and the Redis transport both take ten steps
 
 
-class ExecutionRequest(Runnable):
+class ExecutionRequest(Runnable, StandardInput):
     """One execution: source, a command, or a stored agent by name."""
 
     agent: Name | None = Field(None, description="A stored agent; fields given here win")
     agent_version: int | None = Field(None, ge=1, le=2**31 - 1, description="Newest when left out")
     tool: ToolExecutionRequest | None = Field(None, description="Run one tool of the agent")
-    stdin: Text = Field("", max_length=MAX_STDIN_BYTES * 4 // 3 + 4)
-    stdin_encoding: Encoding = "utf-8"
     context: PhilosophyExecutionContext | None = None
     labels: Annotated[dict[LabelName, Label], at_most(32)] = Field(
         default_factory=dict, max_length=32
@@ -39,18 +37,9 @@ class ExecutionRequest(Runnable):
             raise ValueError("tool and agent_version go with agent")
         if self.tool is not None and self.stdin:
             raise ValueError("tool takes no stdin: its arguments are the standard input")
-        try:
-            size = len(self.stdin_data)
-        except ValueError as error:
-            raise ValueError(f"stdin {error}") from error
-        if size > MAX_STDIN_BYTES:
-            raise ValueError(f"stdin must be at most {MAX_STDIN_BYTES} bytes")
+        if self.tool is not None and self.inputs is not None:
+            raise ValueError("tool takes no inputs: its arguments are the standard input")
         return self
-
-    @property
-    def stdin_data(self) -> bytes:
-        """The decoded bytes of standard input."""
-        return decode_content(self.stdin, self.stdin_encoding)
 
 
 class Stream(Contract):
@@ -108,6 +97,7 @@ class Execution(AgentExecutionState):
     warnings: tuple[str, ...] = ()
     usage: Usage = Field(default_factory=Usage)
     network: NetworkUse | None = Field(None, description="Where allowed_hosts were given")
+    batch: BatchSummary | None = Field(None, description="Where inputs were given")
     isolation: dict[str, Any] | None = Field(
         None, description="What was in force, read off the running sandbox before user code ran"
     )

@@ -9,30 +9,24 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from models.agent import AgentConfig, Runnable
+from models.batch import StandardInput
 from models.customise import customise
 from models.errors import RequestRefusedError
-from models.execution import MAX_STDIN_BYTES, ExecutionRequest
+from models.execution import ExecutionRequest
 from models.limits import EffectiveLimits, NetworkAccess, tighter
 from models.network import resolve_network
 from models.security import SecurityProfile, named_profile
 from models.settings import Settings
 from models.state import PhilosophyExecutionContext
-from models.types import Contract, Encoding, Text, decode_content
+from models.types import Contract
 
 _MERGED = ("environment", "resource_limits", "execution_limits", "security_options")
 
 
-class ResolvedRequest(Runnable):
+class ResolvedRequest(Runnable, StandardInput):
     """A request with its stored agent merged in: all that is needed to run it."""
 
-    stdin: Text = Field("", max_length=MAX_STDIN_BYTES * 4 // 3 + 4)
-    stdin_encoding: Encoding = "utf-8"
     context: PhilosophyExecutionContext | None = None
-
-    @property
-    def stdin_data(self) -> bytes:
-        """The decoded bytes of standard input."""
-        return decode_content(self.stdin, self.stdin_encoding)
 
 
 class Effective(Contract):
@@ -196,13 +190,14 @@ def _limits(request: ResolvedRequest, settings: Settings) -> EffectiveLimits:
 
 def _check_files_fit(request: ResolvedRequest, limits: EffectiveLimits) -> None:
     size = len((request.source or "").encode()) + len(request.stdin_data)
+    size += sum(len(data) for data in request.inputs_data)
     size += sum(len(file.data) for file in request.files)
     # Files lie in memory and in the workspace's three quarters of the quota; half of either
     # leaves the program room to work.
     room = min(limits.memory_mb, limits.storage_mb) * 1024 * 1024 // 2
     if size > room:
         raise RequestRefusedError(
-            "files", f"source, files and stdin are {size} bytes; these limits leave room for {room}"
+            "files", f"source, files and input are {size} bytes; these limits leave room for {room}"
         )
 
 

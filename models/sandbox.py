@@ -92,12 +92,26 @@ def build_spec(
         allowed_hosts=request.allowed_hosts,
         egress_ceiling=settings.egress_ceiling,
         egress_deny=settings.egress_deny,
+        **_batch(request, effective, settings),
         max_output_bytes=settings.max_output_bytes,
         max_output_total_bytes=settings.max_output_total_bytes,
         max_artifacts=settings.max_artifacts,
         max_artifact_bytes=settings.max_artifact_bytes,
         max_artifacts_bytes=settings.max_artifacts_bytes,
     )
+
+
+def _batch(request: ResolvedRequest, effective: Effective, settings: Settings) -> dict[str, Any]:
+    """Return the inputs and the limits of one run: the tighter holds, as everywhere."""
+    if request.inputs is None:
+        return {}
+    return {
+        "inputs": request.inputs_data,
+        "input_timeout_seconds": min(
+            request.input_timeout_seconds, effective.limits.execution_time_seconds
+        ),
+        "input_max_output_bytes": min(request.input_max_output_bytes, settings.max_output_bytes),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,15 @@
 """Connections to PostgreSQL; one engine a process."""
 
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+import psycopg
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -17,27 +21,78 @@ STATEMENT_TIMEOUT = 15_000  # milliseconds; no statement of ours needs a tenth o
 # Milliseconds; a process that hangs inside a transaction loses its row locks: the sweep goes on.
 # Longer than the longest wait for the broker inside one.
 IDLE_TIMEOUT = 20_000
+OPTIONS = {
+    "statement_timeout": STATEMENT_TIMEOUT,
+    "idle_in_transaction_session_timeout": IDLE_TIMEOUT,
+    "timezone": "UTC",
+    # Planned once, for whatever values: a plan that changes with them changes at the wrong time.
+    # tests/integration/test_query_plans.py holds that each of our statements has a good one.
+    "plan_cache_mode": "force_generic_plan",
+}
 POOL_TIMEOUT = 10  # seconds to wait for a free connection
+# Seconds; a connection that was idle for longer is asked first: what lies between may have
+# forgotten it without a word. Half a minute is what the strictest firewalls keep.
+QUIET_SECONDS = 30.0
 
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
     """Return this process's engine, made at first use."""
     settings = load_settings()
-    return create_engine(
-        settings.database_url.get_secret_value(),
-        pool_size=settings.database_pool_size,
+    return make_engine(
+        settings.database_url.get_secret_value(), pool_size=settings.database_pool_size
+    )
+
+
+def make_engine(url: str, *, pool_size: int) -> Engine:
+    """Return an engine with at most so many connections to the database at `url`."""
+    made = create_engine(
+        url,
+        pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
-        pool_pre_ping=True,
+        pool_use_lifo=True,  # as few connections as will do, with all statements prepared on them
         hide_parameters=True,  # or source, environment and stdin would reach the logs
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT} -c timezone=UTC"
-            f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
+            "options": " ".join(f"-c {name}={value}" for name, value in OPTIONS.items()),
             "application_name": "agentcore",
         },
     )
+    _look_before_use(made)
+    return made
+
+
+def _look_before_use(engine: Engine) -> None:
+    """Let the engine's pool hand out no connection that its server has closed.
+
+    A server that goes away says so, and its word waits in the socket: no round trip is needed to
+    see it. Only then, and after QUIET_SECONDS, the server is asked.
+    """
+
+    def note(_connection: object, record: Any) -> None:
+        record.info["returned"] = time.monotonic()
+
+    def look(connection: Any, record: Any, _fairy: object) -> None:
+        returned = record.info.get("returned")  # none: it was made just now
+        if returned is None or _is_quiet(connection, returned):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            # The others go, too: a new one is made, or the failure to make it is told.
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", note)
+    event.listen(engine, "checkout", look)
+
+
+def _is_quiet(connection: Any, returned: float) -> bool:
+    if connection.closed or time.monotonic() - returned > QUIET_SECONDS:
+        return False
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    return not socket.poll(0)
 
 
 @lru_cache(maxsize=1)
@@ -51,9 +106,25 @@ def transaction() -> Iterator[Session]:
 
     Raises StoreUnavailableError when the server cannot be reached or is going away.
     """
+    with _told(), _sessions().begin() as session:
+        yield session
+
+
+@contextmanager
+def autocommit() -> Iterator[Session]:
+    """Run each statement of the block in a transaction of its own: one round trip each.
+
+    For what is read, and for what a single statement changes. Raises StoreUnavailableError.
+    """
+    with _told(), _sessions()() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     try:
-        with _sessions().begin() as session:
-            yield session
+        yield
     except (OperationalError, PoolTimeoutError) as error:
         raise StoreUnavailableError("the database does not answer") from error
     except DBAPIError as error:

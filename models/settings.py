@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     max_output_total_bytes: int = Field(
         1_073_741_824, ge=65_536, description="Written by a program before it is ended"
     )
+    max_batch_bytes: int = Field(
+        67_108_864, ge=65_536, description="Kept of all output and results of one batch"
+    )
     max_artifacts: int = Field(64, ge=0, le=10_000)
     max_artifact_bytes: int = Field(8_388_608, ge=1024, description="Bytes of one artifact")
     max_artifacts_bytes: int = Field(33_554_432, ge=1024, description="Bytes of all of them")

@@ -109,6 +109,16 @@ class Agent(Base):
     deleted_at: Mapped[datetime | None]
 
 
+_NEWEST = (text("created_at DESC"), text("id DESC"))
+
+# Of executions: the words of the partial indexes, and of the queries that need them. Written out:
+# with a parameter in its place, a prepared query's plan could not count on the index.
+RUNNING = text("status = 'running'")
+WAITING = text("status = 'queued' AND released")  # for a worker
+HELD = text("status = 'queued' AND NOT released")
+REPLY_DUE = text("reply_pending AND finished_at IS NOT NULL")
+
+
 class ExecutionRow(Base):
     """One accepted execution: what was asked, where it stands, how it ended."""
 
@@ -123,13 +133,19 @@ class ExecutionRow(Base):
             "(status = 'running') = (lease_owner IS NOT NULL AND lease_expires_at IS NOT NULL)",
             name="lease",
         ),
-        Index("ix_executions_listing", "tenant_id", text("created_at DESC"), text("id DESC")),
-        CheckConstraint("released OR status <> 'running'", name="released"),
+        # The lists, by whatever filters: see api.pages.
+        Index("ix_executions_by_status", "tenant_id", "status", "security_profile", *_NEWEST),
         Index(
-            "ix_executions_queued",
-            "next_send_at",
-            postgresql_where=text("status = 'queued' AND released"),
+            "ix_executions_by_agent",
+            "tenant_id",
+            "agent_name",
+            "status",
+            "security_profile",
+            *_NEWEST,
+            postgresql_where=text("agent_name IS NOT NULL"),
         ),
+        CheckConstraint("released OR status <> 'running'", name="released"),
+        Index("ix_executions_queued", "next_send_at", postgresql_where=WAITING),
         # A tenant's share: what counts against it, and who is next.
         Index(
             "ix_executions_released",
@@ -143,7 +159,7 @@ class ExecutionRow(Base):
             text("priority DESC"),
             "created_at",
             "id",
-            postgresql_where=text("status = 'queued' AND NOT released"),
+            postgresql_where=HELD,
         ),
         # Retention finds the oldest without looking at the others.
         Index(
@@ -151,13 +167,9 @@ class ExecutionRow(Base):
             "finished_at",
             postgresql_where=text("finished_at IS NOT NULL"),
         ),
-        Index(
-            "ix_executions_running", "lease_expires_at", postgresql_where=text("status = 'running'")
-        ),
-        Index(
-            "ix_executions_lease_owner", "lease_owner", postgresql_where=text("status = 'running'")
-        ),
-        Index("ix_executions_reply_pending", "id", postgresql_where=text("reply_pending")),
+        # Not by the end of the lease: each renewal would be a write to every index.
+        Index("ix_executions_lease_owner", "lease_owner", postgresql_where=RUNNING),
+        Index("ix_executions_reply_pending", "finished_at", postgresql_where=REPLY_DUE),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -211,6 +223,8 @@ class ExecutionRow(Base):
     warnings: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     usage: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     network: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # totals
+    # Of a batch: `inputs`, and once it has ended its runs by how they did. Null: no batch.
+    batch: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     isolation: Mapped[dict[str, Any] | None] = mapped_column(
         JSONB(none_as_null=True), deferred=True
     )
@@ -229,6 +243,35 @@ class Artifact(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     content: Mapped[bytes] = mapped_column(deferred=True)
+
+
+class BatchResultRow(Base):
+    """How the run over one input of a batch ended, in one attempt."""
+
+    __tablename__ = "batch_results"
+    __table_args__ = (
+        CheckConstraint("status IN ('succeeded', 'failed', 'timed_out')", name="status"),
+        CheckConstraint(_one_of("reason", Reason), name="reason"),
+        CheckConstraint("index >= 0 AND stdout_bytes >= 0 AND stderr_bytes >= 0", name="sizes"),
+    )
+
+    execution_id: Mapped[UUID] = mapped_column(
+        ForeignKey(ExecutionRow.id, ondelete="CASCADE"), primary_key=True
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    exit_code: Mapped[int | None]
+    signal: Mapped[int | None]
+    stdout: Mapped[bytes]
+    stdout_bytes: Mapped[int] = mapped_column(BigInteger)
+    stderr: Mapped[bytes]
+    stderr_bytes: Mapped[int] = mapped_column(BigInteger)
+    # Names of what was cut: streams, or the result that did not fit.
+    output_truncated: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    result: Mapped[str | None]  # JSON as text
+    wall_seconds: Mapped[float | None]
 
 
 class AuditEventRow(Base):

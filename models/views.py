@@ -4,12 +4,13 @@ import base64
 import json
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, undefer
 
+from models.batch import BatchSummary
 from models.errors import NotFoundError
 from models.execution import ArtifactInfo, AuditEvent, Execution, Stream, Usage
-from models.tables import Artifact, AuditEventRow, ExecutionRow
+from models.tables import Artifact, AuditEventRow, BatchResultRow, ExecutionRow
 
 _DETAILS = (
     undefer(ExecutionRow.stdout),
@@ -17,6 +18,7 @@ _DETAILS = (
     undefer(ExecutionRow.result),
     undefer(ExecutionRow.isolation),
 )
+_NONE_YET = {"succeeded": 0, "failed": 0, "timed_out": 0}  # runs of a batch
 
 
 def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Execution:
@@ -30,11 +32,12 @@ def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Exe
         raise NotFoundError(f"no execution {execution_id}")
     return execution_view(row).model_copy(
         update={
-            "stdout": _stream(row, "stdout"),
-            "stderr": _stream(row, "stderr"),
+            "stdout": stream_view(row, "stdout"),
+            "stderr": stream_view(row, "stderr"),
             "result": None if row.result is None else json.loads(row.result),
             "isolation": row.isolation,
             "artifacts": artifact_infos(session, row.id),
+            "batch": _batch(session, row),
         }
     )
 
@@ -66,11 +69,26 @@ def execution_view(row: ExecutionRow) -> Execution:
             "warnings": row.warnings or (),
             "usage": row.usage or Usage(),
             "network": row.network,
+            "batch": row.batch,
         }
     )
 
 
-def _stream(row: ExecutionRow, name: str) -> Stream | None:
+def _batch(session: Session, row: ExecutionRow) -> BatchSummary | None:
+    """Return the summary of a batch; of one that runs, or was lost, what has come so far."""
+    if row.batch is None or "succeeded" in row.batch:
+        return None if row.batch is None else BatchSummary.model_validate(row.batch)
+    ended = session.execute(
+        select(BatchResultRow.status, func.count())
+        .where(BatchResultRow.execution_id == row.id, BatchResultRow.attempt == row.attempt)
+        .group_by(BatchResultRow.status)
+    )
+    counts = _NONE_YET | {status: count for status, count in ended.all()}  # noqa: C416
+    return BatchSummary.model_validate({**row.batch, **counts})
+
+
+def stream_view(row: ExecutionRow | BatchResultRow, name: str) -> Stream | None:
+    """Return the stream of this name, if the row has one."""
     kept: bytes | None = getattr(row, name)
     if kept is None:
         return None

@@ -4,20 +4,22 @@ Each is one transaction on the database's clock. All but the claim are fenced: t
 nothing unless the row still carries the attempt that this worker claimed.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, update
+from sqlalchemy import ColumnElement, Update, Uuid, any_, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from models import audit
 from models.sandbox import Outcome
-from models.session import transaction
+from models.session import autocommit, transaction
 from models.status import Reason, Status
-from models.tables import ExecutionRow
+from models.tables import RUNNING, ExecutionRow
 from worker import fault_points, shares
 
 MAX_WHY = 500  # characters of a reason that are recorded
@@ -57,7 +59,7 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
 
     What is held back cannot be taken, so that no tenant ever runs more than its share.
     """
-    with transaction() as session:
+    with autocommit() as session:
         row = session.execute(
             update(ExecutionRow)
             .where(
@@ -96,20 +98,29 @@ def start_user_code(claim: Claim, isolation: dict[str, Any]) -> None:
 
     Raises LeaseLostError, or CancelledError when a cancel came first.
     """
-    with transaction() as session:
-        row = session.execute(
-            fenced(claim)
-            .values(user_starts=ExecutionRow.user_starts + 1, started_at=func.now())
-            .returning(ExecutionRow.cancel_requested_at)
-        ).first()
-        if row is None:
-            raise LeaseLostError
-        if row.cancel_requested_at is not None:
-            raise CancelledError  # rolls the start back
-        facts = {"attempt": claim.attempt, "isolation": isolation}
-        if isolation.get("missing"):
-            _tell_weaker(session, claim, isolation)
-        audit.append(session, claim.execution_id, audit.USER_CODE_STARTED, facts)
+    facts = {"attempt": claim.attempt, "isolation": isolation}
+    events = [(audit.USER_CODE_STARTED, facts)]
+    if isolation.get("missing"):
+        events.insert(0, (audit.ISOLATION_WEAKER, _weaker(claim, isolation)))
+    started = (
+        fenced(claim)
+        .where(ExecutionRow.cancel_requested_at.is_(None))
+        .values(user_starts=ExecutionRow.user_starts + 1, started_at=func.now())
+        .returning(ExecutionRow.id)
+        .cte("started")
+    )
+    # One statement: no event without the start, no start without the event.
+    append = [
+        func.append_audit_event(started.c.id, kind, json.dumps(data, sort_keys=True))
+        for kind, data in events
+    ]
+    with autocommit() as session:
+        if session.execute(select(*append)).first() is None:
+            raise CancelledError if _is_ours(session, claim) else LeaseLostError
+
+
+def _is_ours(session: Session, claim: Claim) -> bool:
+    return session.scalar(select(ExecutionRow.id).where(*fence(claim))) is not None
 
 
 def refuse_isolation(claim: Claim, isolation: dict[str, Any]) -> None:
@@ -120,12 +131,12 @@ def refuse_isolation(claim: Claim, isolation: dict[str, Any]) -> None:
     with transaction() as session:
         if session.scalar(select(ExecutionRow.id).where(*fence(claim)).with_for_update()) is None:
             raise LeaseLostError
-        _tell_weaker(session, claim, isolation)
+        facts = _weaker(claim, isolation)
+        audit.append(session, claim.execution_id, audit.ISOLATION_WEAKER, facts)
 
 
-def _tell_weaker(session: Session, claim: Claim, isolation: dict[str, Any]) -> None:
-    facts = {"attempt": claim.attempt, "missing": isolation["missing"]}
-    audit.append(session, claim.execution_id, audit.ISOLATION_WEAKER, facts)
+def _weaker(claim: Claim, isolation: dict[str, Any]) -> dict[str, Any]:
+    return {"attempt": claim.attempt, "missing": isolation["missing"]}
 
 
 def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Sequence[Renewed]:
@@ -133,13 +144,14 @@ def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Se
 
     A lease whose execution no thread runs any more is left to expire.
     """
-    with transaction() as session:
+    with autocommit() as session:
         rows = session.execute(
             update(ExecutionRow)
             .where(
                 ExecutionRow.lease_owner == worker_id,
-                ExecutionRow.status == Status.RUNNING,
-                ExecutionRow.id.in_(running),
+                RUNNING,
+                # An array, not a list of as many parameters: one statement to prepare.
+                ExecutionRow.id == any_(literal(list(running), ARRAY(Uuid))),
             )
             .values(lease_expires_at=_from_now(lease_seconds))
             .returning(ExecutionRow.id, ExecutionRow.attempt, ExecutionRow.cancel_requested_at)
@@ -156,7 +168,7 @@ def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Se
 
 def decline(execution_id: UUID, seconds: float) -> None:
     """Leave a queued execution to others; its message is sent again after `seconds`."""
-    with transaction() as session:
+    with autocommit() as session:
         session.execute(
             update(ExecutionRow)
             .where(ExecutionRow.id == execution_id, ExecutionRow.status == Status.QUEUED)
@@ -216,7 +228,7 @@ def tell_network(session: Session, claim: Claim, outcome: Outcome) -> None:
 
 def is_held(execution_id: UUID, attempt: int) -> bool:
     """Whether this attempt is the one that runs and its lease has not run out."""
-    with transaction() as session:
+    with autocommit() as session:
         return bool(
             session.scalar(
                 select(func.count()).where(

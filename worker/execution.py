@@ -16,6 +16,7 @@ from models.sandbox import Outcome, SandboxConfig, build_spec
 from models.settings import Settings
 from models.status import Reason, Status
 from worker import claims, fault_points, metrics, outcomes, replies
+from worker.batches import ResultWriter
 from worker.claims import CancelledError, Claim, LeaseLostError
 from worker.sandbox.backend import Backend
 from worker.sandbox.errors import (
@@ -93,8 +94,9 @@ class Executor:
 
     def _run(self, claim: Claim) -> None:
         user_code = threading.Event()
+        results = ResultWriter(claim, self.settings.max_batch_bytes)
         try:
-            outcome = self._outcome(claim, user_code)
+            outcome = self._outcome(claim, user_code, results)
         except AbandonedError as error:
             if not self._handing_over:
                 raise LeaseLostError from error
@@ -122,15 +124,15 @@ class Executor:
                 self._hand_back(claim, kind, str(error), so_far, counts=not away)
                 return
             if isinstance(error, SandboxVanishedError):
-                self._record(claim, so_far or error.outcome)
+                self._record(claim, so_far or error.outcome, results)
                 return
             message = (
                 f"the {'container engine' if away else 'sandbox'} failed while the program ran"
             )
             outcome = _lost(so_far, Reason.SANDBOX_ERROR, message)
-        self._record(claim, outcome)
+        self._record(claim, outcome, results)
 
-    def _outcome(self, claim: Claim, user_code: threading.Event) -> Outcome:
+    def _outcome(self, claim: Claim, user_code: threading.Event, results: ResultWriter) -> Outcome:
         def before_user_code(isolation: dict[str, Any]) -> None:
             if self._handing_over:
                 raise AbandonedError  # claimed just before the end
@@ -138,7 +140,7 @@ class Executor:
             user_code.set()
 
         try:
-            return self.backend.run(self._spec(claim), before_user_code)
+            return self.backend.run(self._spec(claim), before_user_code, results.take)
         except RequestRefusedError as error:
             return Outcome(
                 status=Status.REJECTED, reason=Reason.POLICY_VIOLATION, message=str(error)
@@ -195,14 +197,14 @@ class Executor:
         if so_far is not None:
             metrics.count_network(so_far)
 
-    def _record(self, claim: Claim, outcome: Outcome) -> None:
+    def _record(self, claim: Claim, outcome: Outcome, results: ResultWriter) -> None:
         """Record the outcome, outlasting an outage of the database."""
         give_up = time.monotonic() + RECORD_PATIENCE
         wait = 0.1
         while True:
             try:
                 fault_points.reach("before_outcome")
-                reply = outcomes.record(claim, outcome)
+                reply = outcomes.record(claim, outcome, results.unwritten)
                 break
             except StoreUnavailableError:
                 if time.monotonic() > give_up:

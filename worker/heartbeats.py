@@ -7,7 +7,7 @@ from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from models.session import transaction
+from models.session import autocommit
 from models.status import Status
 from models.tables import ExecutionRow, WorkerHeartbeat
 
@@ -16,7 +16,7 @@ def report_worker(
     worker_id: str, *, host: str, slots: int, running: int, engine_error: str | None
 ) -> None:
     """Record that this worker lives and whether it can start sandboxes."""
-    with transaction() as session:
+    with autocommit() as session:
         beat(session, worker_id, host=host, slots=slots, running=running, engine_error=engine_error)
 
 
@@ -32,7 +32,7 @@ def beat(session: Session, worker_id: str, **values: Any) -> None:
 
 def forget_worker(worker_id: str) -> None:
     """Take a worker off the list of those that start sandboxes."""
-    with transaction() as session:
+    with autocommit() as session:
         session.execute(delete(WorkerHeartbeat).where(WorkerHeartbeat.worker_id == worker_id))
 
 
@@ -47,5 +47,5 @@ def is_alive(worker_id: str, lease_seconds: float) -> bool:
         ExecutionRow.status == Status.RUNNING,
         ExecutionRow.lease_expires_at > func.now(),
     )
-    with transaction() as session:
+    with autocommit() as session:
         return bool(session.scalar(select(or_(reported, running))))

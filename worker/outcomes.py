@@ -1,6 +1,7 @@
 """Writes an outcome and all that belongs to it in one transaction, fenced by the claim."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -11,14 +12,15 @@ from models.sandbox import Outcome
 from models.session import transaction
 from models.status import Reason, Status
 from models.tables import Artifact, ExecutionRow
-from worker import fault_points, shares
+from worker import batches, fault_points, shares
 from worker.claims import Claim, LeaseLostError, fence, fenced, tell_network
 
 
-def record(claim: Claim, outcome: Outcome) -> bool:
+def record(claim: Claim, outcome: Outcome, results: Sequence[batches.Row] = ()) -> bool:
     """Record the outcome and its artifacts; return whether Celery waits for a reply.
 
-    The tenant's next execution is let in. Raises LeaseLostError.
+    `results` are those of a batch that could not be stored before. The tenant's next execution is
+    let in. Raises LeaseLostError.
     """
     truncated = [name for name in ("stdout", "stderr") if getattr(outcome, name).truncated]
     with transaction() as session:
@@ -36,12 +38,15 @@ def record(claim: Claim, outcome: Outcome) -> bool:
                 message=f"cancelled on request; {so_far}",
             )
         tell_network(session, claim, outcome)
-        # Before the status: the final audit event covers the artifacts.
+        # Before the status: the final audit event covers the results and the artifacts.
+        batches.store(session, results)
         if outcome.artifacts:
             session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
+        batch = {} if outcome.batch is None else {"batch": outcome.batch}
         row = session.execute(
             fenced(claim)
             .values(
+                **batch,
                 status=outcome.status,
                 reason=outcome.reason,
                 message=outcome.message,

@@ -7,9 +7,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy import select, update
 
-from models.session import transaction
+from models.session import autocommit
 from models.status import TERMINAL
-from models.tables import ExecutionRow
+from models.tables import REPLY_DUE, ExecutionRow
 from models.views import load_execution
 from worker.app import app
 
@@ -23,7 +23,7 @@ def send(execution_id: UUID) -> bool:
 
     When the broker is away the sweep tries again.
     """
-    with transaction() as session:
+    with autocommit() as session:
         tenant_id = session.scalar(
             select(ExecutionRow.tenant_id).where(ExecutionRow.id == execution_id)
         )
@@ -35,7 +35,7 @@ def send(execution_id: UUID) -> bool:
     except (OperationalError, RedisError, OSError) as error:
         log.warning("reply_not_stored", execution=str(execution_id), error=str(error))
         return False
-    with transaction() as session:
+    with autocommit() as session:
         session.execute(
             update(ExecutionRow).where(ExecutionRow.id == execution_id).values(reply_pending=False)
         )
@@ -44,7 +44,7 @@ def send(execution_id: UUID) -> bool:
 
 def send_if_ended(execution_id: UUID) -> None:
     """Store the reply of an execution that has ended; for a request that came twice."""
-    with transaction() as session:
+    with autocommit() as session:
         status = session.scalar(select(ExecutionRow.status).where(ExecutionRow.id == execution_id))
     if status in TERMINAL:
         send(execution_id)
@@ -52,12 +52,9 @@ def send_if_ended(execution_id: UUID) -> None:
 
 def send_pending() -> int:
     """Store the replies that nobody stored; return how many. Stops at a deaf broker."""
-    with transaction() as session:
+    with autocommit() as session:
         ids = session.scalars(
-            select(ExecutionRow.id)
-            .where(ExecutionRow.reply_pending, ExecutionRow.status.in_(TERMINAL))
-            .order_by(ExecutionRow.finished_at)
-            .limit(BATCH)
+            select(ExecutionRow.id).where(REPLY_DUE).order_by(ExecutionRow.finished_at).limit(BATCH)
         ).all()
     for count, execution_id in enumerate(ids):
         if not send(execution_id):

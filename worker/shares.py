@@ -9,52 +9,32 @@ Releases of one tenant take turns on an advisory lock. It is taken first in its 
 the transaction does nothing else, so that it is never waited for with a row in hand.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.errors import StoreUnavailableError, TenantBusyError
-from models.session import transaction
+from models.session import autocommit
 from models.settings import load_settings
 from worker import doorbell
 
 log = structlog.get_logger()
 
-LOCK = 0x41435453  # class of the advisory locks, "ACTS"
-# A turn takes milliseconds: who waits longer waits for a process that hangs, and one tenant's
-# trouble must not hold the connections and threads of all others.
-TURN_TIMEOUT = "2s"
 TENANTS = 500  # tenants looked after by one sweep
 
-# Written out, not built: with the words as parameters a prepared plan could not use the partial
-# indexes. Each count stops at its limit.
-_LOAD = text("""
-SELECT (SELECT count(*) FROM (SELECT 1 FROM executions
-        WHERE tenant_id = :tenant AND released AND status IN ('queued', 'running')
-        LIMIT :most) r) AS released,
-    (SELECT count(*) FROM (SELECT 1 FROM executions
-        WHERE tenant_id = :tenant AND released AND status = 'queued' LIMIT :queue) w) AS waiting,
-    (SELECT count(*) FROM (SELECT 1 FROM executions
-        WHERE tenant_id = :tenant AND NOT released AND status = 'queued' LIMIT :queue) h) AS held
-""")
-_RELEASE = text("""
-WITH next AS MATERIALIZED (
-    SELECT id FROM executions WHERE tenant_id = :tenant AND NOT released AND status = 'queued'
-    ORDER BY priority DESC, created_at, id
-    LIMIT :most - (SELECT count(*) FROM (SELECT 1 FROM executions
-        WHERE tenant_id = :tenant AND released AND status IN ('queued', 'running')
-        LIMIT :most) r)
-    FOR UPDATE SKIP LOCKED
-)
-UPDATE executions SET released = true, next_send_at = now() + make_interval(secs => :resend)
-FROM next WHERE executions.id = next.id
-RETURNING executions.id, executions.priority, executions.created_at
-""")
+# Functions of the database (migration 0006): the turn and what is done in it are one round trip.
+# They wait 2 s for their turn, which takes milliseconds: who waits longer waits for a process that
+# hangs, and one tenant's trouble must not hold the connections and threads of all others.
+_LOAD = text("SELECT n_released, n_waiting, n_held FROM tenant_load(:tenant, :most, :queue)")
+_LET_IN = text("SELECT execution, urgency, since FROM let_in(:tenant, :most, :resend)")
+# Written out, as the partial indexes are.
 _WITH_ROOM = text("""
 SELECT id FROM tenants WHERE EXISTS (SELECT 1 FROM executions
         WHERE tenant_id = tenants.id AND NOT released AND status = 'queued')
@@ -76,16 +56,16 @@ class Load:
 def measure(session: Session, tenant_id: UUID) -> Load:
     """Return a tenant's load, which changes no more until this transaction ends.
 
-    To be called before the transaction locks or inserts any row.
+    To be called before the transaction locks or inserts any row. Raises TenantBusyError.
     """
     settings = load_settings()
-    _take_turn(session, tenant_id)
     most, queue = settings.tenant_max_running, settings.tenant_max_queued
-    found = session.execute(_LOAD, {"tenant": tenant_id, "most": most, "queue": queue}).one()
+    with _turn():
+        found = session.execute(_LOAD, {"tenant": tenant_id, "most": most, "queue": queue}).one()
     # While others are held, nobody goes before them.
     return Load(
-        queued=min(queue, found.waiting + found.held),
-        is_full=found.released >= most or found.held > 0,
+        queued=min(queue, found.n_waiting + found.n_held),
+        is_full=found.n_released >= most or found.n_held > 0,
     )
 
 
@@ -102,32 +82,28 @@ def refill(tenant_id: UUID) -> int:
         "resend": settings.resend_seconds,
     }
     try:
-        with transaction() as session:
-            _take_turn(session, tenant_id)
-            released = session.execute(_RELEASE, values).all()
+        with autocommit() as session, _turn():
+            released = session.execute(_LET_IN, values).all()
     except StoreUnavailableError as error:
         log.warning("share_not_refilled", tenant=str(tenant_id), error=str(error))
         return 0
-    for row in sorted(released, key=lambda row: (-row.priority, row.created_at)):
-        doorbell.ring(row.id, row.priority)
+    for row in sorted(released, key=lambda row: (-row.urgency, row.since)):
+        doorbell.ring(row.execution, row.urgency)
     return len(released)
 
 
 def refill_all() -> int:
     """Let in what waits although there is room, for every tenant; return how many."""
     values = {"most": load_settings().tenant_max_running, "tenants": TENANTS}
-    with transaction() as session:
+    with autocommit() as session:
         tenants = session.scalars(_WITH_ROOM, values).all()
     return sum(refill(tenant_id) for tenant_id in tenants)
 
 
-def _take_turn(session: Session, tenant_id: UUID) -> None:
-    """Wait for this tenant's turn. Raises TenantBusyError."""
-    session.execute(text(f"SET LOCAL lock_timeout = '{TURN_TIMEOUT}'"))
-    # The start of a random UUID: two tenants of one number would only wait for each other.
-    number = int.from_bytes(tenant_id.bytes[:4], signed=True)
+@contextmanager
+def _turn() -> Iterator[None]:
     try:
-        session.execute(select(func.pg_advisory_xact_lock(LOCK, number)))
+        yield
     except OperationalError as error:
         if not isinstance(error.orig, LockNotAvailable):
             raise

@@ -177,6 +177,7 @@ def _row(
         "labels": request.labels,
         "priority": request.priority,
         "max_attempts": merged.max_attempts,
+        "batch": {"inputs": len(merged.inputs)} if merged.inputs else None,
     }
 
 

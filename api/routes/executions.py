@@ -9,19 +9,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import select, tuple_
 
 from api.auth import Authenticated
 from api.errors import responses
-from api.pages import decode_cursor, encode_cursor
+from api.pages import Wanted, decode_cursor, encode_cursor, newest
 from models.errors import RequestRefusedError
 from models.execution import Execution, ExecutionPage, ExecutionRequest
 from models.permissions import Permission
 from models.security import ProfileName
-from models.session import transaction
+from models.session import autocommit, transaction
 from models.settings import load_settings
 from models.status import Status
-from models.tables import ExecutionRow
 from models.types import Name
 from models.views import execution_view, load_execution
 from worker import submit as submitting
@@ -108,23 +106,17 @@ def list_executions(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> ExecutionPage:
     """List executions, newest first, without what is large (streams, result, isolation)."""
-    query = select(ExecutionRow).where(ExecutionRow.tenant_id == caller.tenant_id)
-    if status is not None:
-        query = query.where(ExecutionRow.status == status)
-    if agent is not None:
-        query = query.where(ExecutionRow.agent_name == agent)
-    if security_profile is not None:
-        query = query.where(ExecutionRow.security_profile == security_profile)
-    if created_after is not None:
-        query = query.where(ExecutionRow.created_at > _aware("created_after", created_after))
-    if created_before is not None:
-        query = query.where(ExecutionRow.created_at < _aware("created_before", created_before))
-    if cursor is not None:
-        position = tuple_(ExecutionRow.created_at, ExecutionRow.id)
-        query = query.where(position < decode_cursor(cursor))
-    query = query.order_by(ExecutionRow.created_at.desc(), ExecutionRow.id.desc())
-    with transaction() as session:
-        rows = session.scalars(query.limit(limit + 1)).all()
+    wanted = Wanted(
+        tenant_id=caller.tenant_id,
+        status=status,
+        agent=agent,
+        security_profile=security_profile,
+        created_after=_aware("created_after", created_after),
+        created_before=_aware("created_before", created_before),
+        after=None if cursor is None else decode_cursor(cursor),
+    )
+    with autocommit() as session:
+        rows = newest(session, wanted, limit + 1)
     items = tuple(execution_view(row) for row in rows[:limit])
     more = len(rows) > limit
     return ExecutionPage(
@@ -185,7 +177,7 @@ def _receipt(execution_id: UUID, caller: Caller) -> Execution:
     return execution.model_copy(update=unsaid)
 
 
-def _aware(name: str, moment: datetime) -> datetime:
-    if moment.tzinfo is None:
+def _aware(name: str, moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
         raise RequestRefusedError(name, "needs a time zone, as in 2026-01-31T12:00:00Z")
     return moment

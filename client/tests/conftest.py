@@ -53,6 +53,32 @@ def stream_json(text: str, **changes: Any) -> dict[str, Any]:
     return {"text": text, "base64": None, "total_bytes": total, "truncated": False} | changes
 
 
+def result_json(index: int, text: str = "", **changes: Any) -> dict[str, Any]:
+    """Return the result of one input as the server tells it."""
+    return {
+        "index": index,
+        "attempt": 1,
+        "status": "succeeded",
+        "reason": None,
+        "exit_code": 0,
+        "signal": None,
+        "stdout": stream_json(text),
+        "stderr": stream_json(""),
+        "result": None,
+        "result_truncated": False,
+        "wall_seconds": 0.01,
+    } | changes
+
+
+def stream_of(*results: dict[str, Any], complete: bool | None = True) -> httpx.Response:
+    """Return a stream of results; with `complete` None it breaks off without its last line."""
+    lines = [json.dumps(item, ensure_ascii=False) for item in results]
+    if complete is not None:
+        last = results[-1]["index"] if results else -1
+        lines.append(json.dumps({"next": last, "complete": complete, "detail": None}))
+    return httpx.Response(200, content="".join(f"{line}\n" for line in lines).encode())
+
+
 class ScriptedApi:
     """Answers each route from its list of answers; the last one stays."""
 
@@ -107,6 +133,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("agentcore_client.executions.time", clock)
     monkeypatch.setattr("agentcore_client.transport.time", clock)
+    monkeypatch.setattr("agentcore_client.results.time", clock)
     return clock
 
 
@@ -143,6 +170,16 @@ def ended() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def stream() -> Callable[..., dict[str, Any]]:
     return stream_json
+
+
+@pytest.fixture
+def result() -> Callable[..., dict[str, Any]]:
+    return result_json
+
+
+@pytest.fixture
+def results() -> Callable[..., httpx.Response]:
+    return stream_of
 
 
 @pytest.fixture

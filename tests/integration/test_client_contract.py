@@ -8,7 +8,7 @@ import httpx
 import pytest
 from agentcore_client import AgentConfig, ExecutionRequest, schema_of_request
 
-from models import agent, execution, limits, security, status
+from models import agent, batch, execution, limits, results, security, status
 from tests.harness import Stack
 
 WORDING = ("title", "description")
@@ -69,6 +69,10 @@ RESPONSES = [
     (received.ArtifactInfo, execution.ArtifactInfo),
     (received.AuditEvent, execution.AuditEvent),
     (received.EffectiveLimits, limits.EffectiveLimits),
+    (received.BatchSummary, batch.BatchSummary),
+    (received.InputResult, results.InputResult),
+    (received.ResultPage, results.ResultPage),
+    (received.ResultsEnd, results.ResultsEnd),
 ]
 
 

@@ -11,12 +11,11 @@ from uuid import UUID
 import httpx
 import pytest
 from celery import Celery
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from tests.harness import Api, Stack, wait_until
 from tests.integration.facts import ask, bare_stack, column
-from worker import shares
 
 BOUND = 10  # seconds for an answer: far above a turn's two, below the 15 of any statement
 WAITERS = 8  # at once: a process of the API has 20 connections, the control process 4 threads
@@ -54,7 +53,7 @@ def _turn_taken(stack: Stack, tenant: str) -> Iterator[None]:
     engine = create_engine(stack.owner_url)
     try:
         with Session(engine) as session:
-            shares._take_turn(session, _tenant_id(stack, tenant))
+            session.execute(text("SELECT take_turn(:id)"), {"id": _tenant_id(stack, tenant)})
             yield
     finally:
         engine.dispose()

@@ -19,6 +19,7 @@ from agentcore_client.responses import (
     ProfileInfo,
     ProfileList,
 )
+from agentcore_client.results import ResultCalls
 from agentcore_client.retries import RetryPolicy
 from agentcore_client.safe_paths import checked_parts
 from agentcore_client.transport import Call, Transport
@@ -71,7 +72,7 @@ class AgentCalls(Calls):
         return self._ask(ProfileList, Call(method="GET", path="/v1/profiles"))
 
 
-class Client(ExecutionCalls, AgentCalls):
+class Client(ExecutionCalls, ResultCalls, AgentCalls):
     """All calls of the API; use it as a context manager, from one thread at a time or many.
 
     `url` and `key` win over AGENTCORE_URL and AGENTCORE_API_KEY, and those over the

@@ -5,9 +5,9 @@ out from one that repeats a default: a stored agent's or a profile's own value w
 former and not over the latter.
 """
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from agentcore_client.types import (
     AgentPhilosophy,
@@ -32,7 +32,12 @@ from agentcore_client.types import (
 MAX_SOURCE_CHARS = 1_048_576  # characters of one program
 MAX_DATA_BYTES = 2_097_152  # bytes of standard input, or of one input file
 MAX_DATA_CHARS = MAX_DATA_BYTES * 4 // 3 + 4  # characters of the same in base64
+MAX_INPUTS = 10_000  # runs of one batch
+MAX_INPUT_BYTES = 65_536  # bytes of one input, and kept of each output stream of its run
+MAX_INPUT_CHARS = MAX_INPUT_BYTES * 4 // 3 + 4  # characters of an input in base64
 MAX_SECONDS = 86_400  # seconds; the operator's ceiling is far lower by default
+
+Input = Annotated[Text, StringConstraints(max_length=MAX_INPUT_CHARS)]
 
 
 class ResourceLimits(Request):
@@ -169,7 +174,19 @@ class ExecutionRequest(Runnable):
     agent_version: int | None = Field(None, ge=1, le=2**31 - 1, description="Newest when left out")
     tool: ToolExecutionRequest | None = Field(None, description="Run one tool of the agent")
     stdin: Text = Field("", max_length=MAX_DATA_CHARS)
-    stdin_encoding: Encoding = "utf-8"
+    stdin_encoding: Encoding = Field("utf-8", description="Of stdin, or of all inputs")
+    inputs: tuple[Input, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_INPUTS,
+        description="A batch: the program runs once for each, with it as its standard input",
+    )
+    input_timeout_seconds: float = Field(
+        10, ge=0.1, le=MAX_SECONDS, description="Wall clock of one run of a batch"
+    )
+    input_max_output_bytes: int = Field(
+        4096, ge=1, le=MAX_INPUT_BYTES, description="Kept of each stream of one run of a batch"
+    )
     context: PhilosophyExecutionContext | None = None
     labels: dict[LabelName, Label] = Field(default_factory=dict, max_length=32)
     priority: int = Field(4, ge=0, le=9, description="9 runs first")

@@ -84,6 +84,20 @@ class NetworkUse(Response):
     outcomes: dict[str, int] = Field(default_factory=dict)
 
 
+class BatchSummary(Response):
+    """How many runs a batch has, and how many have ended in which way; None: not told."""
+
+    inputs: int
+    succeeded: int | None = None
+    failed: int | None = None
+    timed_out: int | None = None
+
+    @property
+    def ended(self) -> int:
+        """How many runs have a result."""
+        return (self.succeeded or 0) + (self.failed or 0) + (self.timed_out or 0)
+
+
 class EffectiveLimits(Response):
     """The limits in force: MiB, cores, seconds and counts."""
 
@@ -134,6 +148,7 @@ class Execution(Response):
     warnings: tuple[str, ...] = ()
     usage: Usage = Field(default_factory=Usage)
     network: NetworkUse | None = None
+    batch: BatchSummary | None = None
     isolation: dict[str, Any] | None = None
 
     @property
@@ -147,6 +162,43 @@ class Execution(Response):
     def succeeded(self) -> bool:
         """Whether the program ran to its end and exited with 0."""
         return self.status == Status.SUCCEEDED
+
+
+class InputResult(Response):
+    """How the run over one input of a batch ended; `index` counts the inputs from 0."""
+
+    index: int
+    attempt: int
+    status: OpenStatus
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    stdout: Stream
+    stderr: Stream
+    result: Any = None
+    result_truncated: bool = False
+    wall_seconds: float | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run came to its end and exited with 0."""
+        return self.status == Status.SUCCEEDED
+
+
+class ResultPage(Response):
+    """Results of a batch in the order of their inputs; `next` is the `after` of the next page."""
+
+    items: tuple[InputResult, ...]
+    next: int
+    complete: bool
+
+
+class ResultsEnd(Response):
+    """The last line of a stream of results."""
+
+    next: int
+    complete: bool
+    detail: str | None = None
 
 
 class ExecutionPage(Response):

@@ -1,8 +1,9 @@
 """One request to the server: key, timeouts, retries, errors."""
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +84,34 @@ class Transport:
             raise self._unreachable(error, 1) from error
         return response
 
+    def lines(self, call: Call) -> Iterator[bytes]:
+        """Yield the lines of an answer as they come; never retried.
+
+        Raises ConnectionFailedError, also in the middle, and ApiError before the first line.
+        """
+        request = self._http.build_request(
+            call.method,
+            call.path,
+            params=call.params,
+            headers=call.headers,
+            timeout=self._timeout + call.extra_seconds,
+        )
+        try:
+            response = self._http.send(request, stream=True)
+            with contextlib.closing(response):
+                if not response.is_success:
+                    response.read()
+                raise_for_problem(response)
+                yield from _lines(response.iter_bytes())
+        except RETRIED_ERRORS as error:
+            raise self._unreachable(error, 1) from error
+        except httpx.HTTPError as error:
+            raise UnexpectedAnswerError(f"{self.url}: {error}") from error
+
+    def pause(self, tried: int) -> float | None:
+        """Return seconds until the next try of what is not retried here, or None to give up."""
+        return self._retries.pause(tried, None)
+
     def _try(self, call: Call) -> tuple[httpx.Response | None, httpx.HTTPError | None]:
         timeout = httpx.Timeout(self._timeout, read=self._timeout + call.extra_seconds)
         try:
@@ -103,3 +132,13 @@ class Transport:
         why = str(error) or type(error).__name__
         tries = f" after {tried} tries" if tried > 1 else ""
         return ConnectionFailedError(f"cannot reach {self.url}{tries}: {why}")
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield lines; only a line feed ends one, for JSON may hold all other line separators."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest

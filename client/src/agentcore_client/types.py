@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -70,6 +71,14 @@ def encoded(data: bytes) -> tuple[str, Encoding]:
     if "\x00" in text:
         return base64.b64encode(data).decode("ascii"), "base64"
     return text, "utf-8"
+
+
+def encoded_all(items: Sequence[bytes]) -> tuple[list[str], Encoding]:
+    """Return all of them in one encoding: as text only where every one can be."""
+    pairs = [encoded(item) for item in items]
+    if all(encoding == "utf-8" for _, encoding in pairs):
+        return [content for content, _ in pairs], "utf-8"
+    return [base64.b64encode(item).decode("ascii") for item in items], "base64"
 
 
 def decoded(content: str, encoding: Encoding) -> bytes:

@@ -25,6 +25,8 @@ GET    /v1/executions                                        no     yes  no     
 GET    /v1/executions/{execution_id}                         no     yes  no     no
 POST   /v1/executions/{execution_id}/cancel                  no     no   yes    no
 GET    /v1/executions/{execution_id}/events                  no     yes  no     no
+GET    /v1/executions/{execution_id}/results                 no     yes  no     no
+GET    /v1/executions/{execution_id}/results/stream          no     yes  no     no
 GET    /v1/executions/{execution_id}/artifacts               no     yes  no     no
 GET    /v1/executions/{execution_id}/artifacts/{path:path}   no     yes  no     no
 GET    /v1/agents                                            no     yes  no     no

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.agent import MAX_FILE_BYTES, MAX_FILES_BYTES
-from models.execution import MAX_STDIN_BYTES, ExecutionRequest
+from models.batch import MAX_STDIN_BYTES
+from models.execution import ExecutionRequest
 from models.tool import ToolExecutionRequest
 from tests.unit.storable import assert_jsonb
 

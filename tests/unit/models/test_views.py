@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.limits import ExecutionLimits, ResourceLimits, tighter
 from models.status import Reason, Status
 from models.tables import AuditEventRow, ExecutionRow
-from models.views import _stream, event_view, execution_view
+from models.views import event_view, execution_view, stream_view
 
 
 def row(**changes):
@@ -49,7 +49,7 @@ def test_every_status_and_reason_of_a_row_can_be_shown(status, reason):
 
 @given(st.binary())
 def test_the_bytes_of_a_stream_can_be_had_back(kept):
-    shown = _stream(row(stdout=kept, stdout_bytes=len(kept)), "stdout")
+    shown = stream_view(row(stdout=kept, stdout_bytes=len(kept)), "stdout")
     assert shown is not None
     data = shown.text.encode() if shown.base64 is None else base64.b64decode(shown.base64)
     assert data == kept
@@ -58,13 +58,13 @@ def test_the_bytes_of_a_stream_can_be_had_back(kept):
 
 
 def test_a_stream_that_was_cut_says_so():
-    shown = _stream(row(stderr=b"x", stderr_bytes=9, output_truncated=["stderr"]), "stderr")
+    shown = stream_view(row(stderr=b"x", stderr_bytes=9, output_truncated=["stderr"]), "stderr")
     assert shown is not None
     assert (shown.total_bytes, shown.truncated) == (9, True)
 
 
 def test_a_stream_that_was_never_read_is_absent():
-    assert _stream(row(), "stdout") is None
+    assert stream_view(row(), "stdout") is None
 
 
 def test_an_event_is_shown_with_hashes_in_hexadecimal():

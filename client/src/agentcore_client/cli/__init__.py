@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from agentcore_client.cli import inspecting, running, setup
+from agentcore_client.cli import batches, inspecting, running, setup
 from agentcore_client.cli.agents import agents
 from agentcore_client.cli.failing import FriendlyGroup
 from agentcore_client.cli.output import print_line
@@ -30,10 +30,14 @@ app.command(
 app.command(
     "submit", context_settings=_PROGRAM_LAST, short_help="Start a program and print its id."
 )(running.submit)
+app.command(
+    "batch", context_settings=_PROGRAM_LAST, short_help="Run a program once for each line."
+)(batches.batch)
 app.command("status")(inspecting.status)
 app.command("list")(inspecting.list_)
 app.command("cancel", short_help="Ask for the end of an execution.")(inspecting.cancel)
 app.command("logs", short_help="Print what a program printed.")(inspecting.logs)
+app.command("results", short_help="Print the results of a batch.")(batches.results)
 app.command("artifacts", short_help="List or save files that a program left.")(inspecting.artifacts)
 app.command("audit", short_help="Show and check the audit trail.")(inspecting.audit)
 app.command("profiles", short_help="List the security profiles.")(setup.profiles)

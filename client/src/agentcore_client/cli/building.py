@@ -8,17 +8,42 @@ from typing import Any
 import typer
 
 from agentcore_client.calls import validated
-from agentcore_client.cli.run_options import RunOptions
-from agentcore_client.requests import ExecutionRequest, InputFile
-from agentcore_client.types import encoded
+from agentcore_client.cli.run_options import BatchOptions, ProgramOptions, RunOptions
+from agentcore_client.requests import MAX_INPUTS, ExecutionRequest, InputFile
+from agentcore_client.types import encoded, encoded_all
 
 STDIN = "-"
 
 
 def build_request(options: RunOptions) -> ExecutionRequest:
     """Return the request. Raises typer.BadParameter and InvalidArgumentError."""
-    if options.stdin == Path(STDIN) and options.program and options.program[0] == STDIN:
-        raise typer.BadParameter("source and stdin cannot both come from '-'", param_hint="--stdin")
+    fields: dict[str, Any] = {"tool": _tool(options)}
+    if options.stdin is not None:
+        _require_other_source(options, options.stdin, "--stdin")
+        fields["stdin"], fields["stdin_encoding"] = encoded(_read(str(options.stdin), "--stdin"))
+    return _request(options, fields)
+
+
+def build_batch(options: BatchOptions) -> ExecutionRequest:
+    """Return the request of a batch. Raises typer.BadParameter and InvalidArgumentError."""
+    if options.inputs is None:
+        raise typer.BadParameter("is needed, and comes before FILE", param_hint="--inputs")
+    _require_other_source(options, options.inputs, "--inputs")
+    lines = _lines(_read(str(options.inputs), "--inputs"))
+    if not 1 <= len(lines) <= MAX_INPUTS:
+        raise typer.BadParameter(
+            f"{options.inputs} has {len(lines)} lines; a batch takes 1 to {MAX_INPUTS}",
+            param_hint="--inputs",
+        )
+    inputs, encoding = encoded_all(lines)
+    limits = {
+        "input_timeout_seconds": options.input_timeout,
+        "input_max_output_bytes": options.max_output,
+    }
+    return _request(options, {"inputs": inputs, "stdin_encoding": encoding, **limits})
+
+
+def _request(options: ProgramOptions, more: dict[str, Any]) -> ExecutionRequest:
     fields = {
         **_program(options),
         **_choices(options),
@@ -26,21 +51,32 @@ def build_request(options: RunOptions) -> ExecutionRequest:
         "environment": _environment(options),
         "files": [_input_file(item) for item in options.file or ()],
         "labels": dict(_pair(item, "--label") for item in options.label or ()),
+        **more,
     }
-    if options.stdin is not None:
-        fields["stdin"], fields["stdin_encoding"] = encoded(_read(str(options.stdin), "--stdin"))
     given = {name: value for name, value in fields.items() if value not in (None, [], {})}
     return validated(ExecutionRequest, given)
 
 
-def _program(options: RunOptions) -> dict[str, Any]:
+def _require_other_source(options: ProgramOptions, path: Path, option: str) -> None:
+    if path == Path(STDIN) and options.program and options.program[0] == STDIN:
+        what = option.removeprefix("--")
+        raise typer.BadParameter(f"source and {what} cannot both come from '-'", param_hint=option)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines without their ends; an empty one is an input, too."""
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _program(options: ProgramOptions) -> dict[str, Any]:
     words = list(options.program or ())
     if options.agent is not None:
         if options.command:
             raise typer.BadParameter("cannot go with --agent", param_hint="--command")
-        return {"agent": options.agent, "args": words, "tool": _tool(options)}
-    if options.tool or options.tool_arguments or options.agent_version:
-        raise typer.BadParameter("is needed with --tool and --agent-version", param_hint="--agent")
+        return {"agent": options.agent, "args": words}
+    if options.agent_version:
+        raise typer.BadParameter("is needed with --agent-version", param_hint="--agent")
     if not words:
         raise typer.BadParameter(
             "give a FILE with Python source ('-': from stdin), --command or --agent",
@@ -58,6 +94,8 @@ def _program(options: RunOptions) -> dict[str, Any]:
 
 
 def _tool(options: RunOptions) -> dict[str, Any] | None:
+    if options.agent is None and (options.tool or options.tool_arguments):
+        raise typer.BadParameter("is needed with --tool", param_hint="--agent")
     if options.tool is None:
         return None
     return {
@@ -76,7 +114,7 @@ def _json(text: str, option: str) -> dict[str, Any]:
     return value
 
 
-def _choices(options: RunOptions) -> dict[str, Any]:
+def _choices(options: ProgramOptions) -> dict[str, Any]:
     return {
         "agent_version": options.agent_version,
         "security_profile": options.profile and options.profile.value,
@@ -90,7 +128,7 @@ def _choices(options: RunOptions) -> dict[str, Any]:
     }
 
 
-def _limits(options: RunOptions) -> dict[str, Any]:
+def _limits(options: ProgramOptions) -> dict[str, Any]:
     """Set both kinds of limits: the tighter one holds, so that one alone could not loosen."""
     execution = {
         "max_execution_time_seconds": options.timeout,
@@ -111,7 +149,7 @@ def _limits(options: RunOptions) -> dict[str, Any]:
     }
 
 
-def _environment(options: RunOptions) -> dict[str, str]:
+def _environment(options: ProgramOptions) -> dict[str, str]:
     pairs = [pair for path in options.env_from_file or () for pair in _pairs_of(path)]
     return dict(pairs + [_pair(item, "--env") for item in options.env or ()])
 

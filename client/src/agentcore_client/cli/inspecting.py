@@ -17,7 +17,7 @@ from agentcore_client.cli.output import (
     tell,
     write_streams,
 )
-from agentcore_client.responses import AuditTrail, Execution
+from agentcore_client.responses import AuditTrail, BatchSummary, Execution
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of an execution.")]
 
@@ -111,7 +111,9 @@ def logs(
     write_streams(
         execution.stdout if both or stdout else None, execution.stderr if both or stderr else None
     )
-    if not execution.is_terminal:
+    if execution.batch is not None:
+        tell(f"this is a batch: agentcore results {execution.id} prints what its runs printed")
+    elif not execution.is_terminal:
         tell(f"execution {execution.id} is {execution.status}; its output comes when it ends")
 
 
@@ -203,6 +205,7 @@ def _described(execution: Execution) -> list[tuple[str, object]]:
         ("finished", _moment(execution.finished_at)),
         ("cancel asked", _moment(execution.cancel_requested_at)),
         ("attempt", execution.attempt),
+        ("batch", execution.batch and batch_line(execution.batch)),
         ("labels", _labels(execution)),
         ("artifacts", ", ".join(item.path for item in execution.artifacts)),
         *(("warning", warning) for warning in execution.warnings),
@@ -231,6 +234,18 @@ def _network(execution: Execution) -> str:
     return (
         f"{execution.network_access}: {use.requests} requests, {use.denied} denied, "
         f"{use.bytes_up} bytes up, {use.bytes_down} down"
+    )
+
+
+def batch_line(batch: BatchSummary) -> str:
+    """Return in words how the runs of a batch ended."""
+    if batch.succeeded is None:
+        return f"{batch.inputs} inputs"
+    missing = batch.inputs - batch.ended
+    without = f", {missing} without a result" if missing else ""
+    return (
+        f"{batch.inputs} inputs: {batch.succeeded} succeeded, {batch.failed} failed, "
+        f"{batch.timed_out} timed out{without}"
     )
 
 

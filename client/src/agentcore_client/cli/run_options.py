@@ -1,4 +1,4 @@
-"""The options of `run` and `submit`."""
+"""The options of `run`, `submit` and `batch`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class Profile(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(Common):
+class ProgramOptions(Common):
     """What to run, where, and within which limits; None leaves a choice to the server."""
 
     program: Annotated[
@@ -40,10 +40,6 @@ class RunOptions(Common):
     ] = None
     agent_version: Annotated[
         int | None, typer.Option(min=1, help="A version of it, by default the newest.")
-    ] = None
-    tool: Annotated[str | None, typer.Option(help="Run this tool of the agent.")] = None
-    tool_arguments: Annotated[
-        str | None, typer.Option(metavar="JSON", help="A JSON object for the tool.")
     ] = None
     profile: Annotated[
         Profile | None, typer.Option(help="Security profile, by default standard.")
@@ -99,9 +95,6 @@ class RunOptions(Common):
         list[str] | None,
         typer.Option(metavar="LOCAL[:PATH]", help="A file to put at /workspace/PATH."),
     ] = None
-    stdin: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Standard input ('-': ours).")
-    ] = None
     label: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="A label to find it by.")
     ] = None
@@ -121,6 +114,20 @@ class RunOptions(Common):
         int | None,
         typer.Option(min=1, max=10, help="Starts if a worker is lost, by default 1."),
     ] = None
+    detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ProgramOptions):
+    """One run: its input, and where its files go."""
+
+    tool: Annotated[str | None, typer.Option(help="Run this tool of the agent.")] = None
+    tool_arguments: Annotated[
+        str | None, typer.Option(metavar="JSON", help="A JSON object for the tool.")
+    ] = None
+    stdin: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Standard input ('-': ours).")
+    ] = None
     output_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Save the files of /workspace/output here."),
@@ -128,4 +135,28 @@ class RunOptions(Common):
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist there.")
     ] = False
-    detach: Annotated[bool, typer.Option("--detach", help="Print the id and do not wait.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(ProgramOptions):
+    """Many runs: their inputs, and the limits of each."""
+
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Lines ('-': from stdin), each the standard input of one run. Comes before FILE.",
+        ),
+    ] = None
+    input_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, metavar="SECONDS", help="Of one run, by default 10; --timeout is for all."
+        ),
+    ] = None
+    max_output: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="BYTES", help="Kept of each output stream of a run, by default 4096."
+        ),
+    ] = None

@@ -1,13 +1,15 @@
 """`run` and `submit`: start an execution and follow it to its end."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from agentcore_client.cli import exits
 from agentcore_client.cli.building import build_request
-from agentcore_client.cli.options import takes_options
+from agentcore_client.cli.options import Common, takes_options
 from agentcore_client.cli.output import (
     console,
     is_terminal,
@@ -53,11 +55,12 @@ def run(options: RunOptions) -> None:
     request = build_request(options)
     _require_room(options)
     with options.connect() as client:
-        submitted = _submitted(client, request)
+        execution = start(client, request)
         if options.detach:
-            _print_submitted(options, submitted)
+            print_submitted(options, execution)
             return
-        execution = _ended(client, submitted)
+        with watching(client, execution):
+            execution = _follow(client, execution)
         _report(options, execution)
         if options.output_dir is not None and execution.artifacts:
             places = client.download(execution.id, options.output_dir, overwrite=options.overwrite)
@@ -91,10 +94,11 @@ def submit(options: RunOptions) -> None:
     """
     request = build_request(options)
     with options.connect() as client:
-        _print_submitted(options, _submitted(client, request))
+        print_submitted(options, start(client, request))
 
 
-def _submitted(client: Client, request: ExecutionRequest) -> Execution:
+def start(client: Client, request: ExecutionRequest) -> Execution:
+    """Submit; when interrupted, say that nobody knows whether it runs."""
     try:
         return client.submit(request)
     except KeyboardInterrupt as interrupt:
@@ -102,21 +106,24 @@ def _submitted(client: Client, request: ExecutionRequest) -> Execution:
         raise typer.Exit(exits.CANCELLED) from interrupt
 
 
-def _print_submitted(options: RunOptions, execution: Execution) -> None:
+def print_submitted(options: Common, execution: Execution) -> None:
+    """Print the id, for what is not waited for."""
     if options.json:
         print_json(execution.raw)
     else:
         print_line(execution.id)
 
 
-def _ended(client: Client, submitted: Execution) -> Execution:
+@contextmanager
+def watching(client: Client, execution: Execution) -> Iterator[None]:
+    """Cancel the execution when the block is interrupted; name it when the server is lost."""
     try:
-        return _follow(client, submitted)
+        yield
     except KeyboardInterrupt as interrupt:
-        _cancel(client, submitted)
+        _cancel(client, execution)
         raise typer.Exit(exits.CANCELLED) from interrupt
     except AgentCoreClientError:
-        tell(f"lost sight of execution {submitted.id}, which may go on: agentcore logs ID shows it")
+        tell(f"lost sight of execution {execution.id}, which may go on: agentcore logs ID shows it")
         raise
 
 
