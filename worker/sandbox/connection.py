@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from worker.sandbox.guest import protocol
 from worker.sandbox.stream import Demultiplexer, FrameParser
 
 READ_SIZE = 131_072  # bytes read from the engine at once
+# Of an engine over TLS a part of a record may be there, which is as nothing.
+NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Connection:
@@ -72,6 +75,8 @@ class Connection:
                 raise ProtocolError("the sandbox does not read its input")
             try:
                 view = view[self._socket.send(view) :]
+            except NOT_YET:
+                continue
             except OSError as error:
                 self._at_end = True
                 raise ProtocolError("the sandbox closed its input") from error
@@ -98,7 +103,7 @@ class Connection:
     def _read(self) -> None:
         try:
             data = self._socket.recv(READ_SIZE)
-        except BlockingIOError:
+        except NOT_YET:
             return
         except OSError:
             data = b""
