@@ -8,7 +8,7 @@ SOURCES := api worker models security_profiles deploy tests client migrations
 COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
 
-.PHONY: help bootstrap prepare demo test security audit chaos bench check up down status lock secrets sandbox-image
+.PHONY: help bootstrap prepare demo test security audit chaos bench check up down status lock secrets manifests sandbox-image
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -39,8 +39,8 @@ audit: prepare ## Say what is enforced on this host, what is not, and why
 chaos: prepare ## Kill things at random and check that nothing is lost (FAULTS=200 SEED=...)
 	@$(VENV)/python -m tests.chaos --faults $(or $(FAULTS),200) $(if $(SEED),--seed $(SEED))
 
-bench: bootstrap ## Measure, side by side, into build/bench/bench.json
-	@$(VENV)/python -m tests.benchmarks
+bench: prepare ## Measure, side by side, into build/bench (ONLY="latency steps" QUICK=1)
+	@$(VENV)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 check: bootstrap ## Lint, types, import rules, unit tests, generated files
 	$(VENV)/ruff check $(SOURCES)
@@ -49,6 +49,7 @@ check: bootstrap ## Lint, types, import rules, unit tests, generated files
 	$(VENV)/lint-imports
 	$(VENV)/python -m pytest -q tests/unit client/tests
 	$(VENV)/python -m security_profiles render --check --directory security_profiles/rendered
+	$(VENV)/python -m deploy.kubernetes generate --check
 
 up: bootstrap ## Start the local stack
 	@$(VENV)/python -m deploy.local up
@@ -60,10 +61,17 @@ status: bootstrap ## Show what runs
 	@$(VENV)/python -m deploy.local status
 
 lock: bootstrap ## Resolve the dependencies anew into both lock files
-	$(COMPILE) -o requirements.lock --extra local
+	$(COMPILE) -o requirements.lock
 	$(COMPILE) -o requirements-dev.lock --extra local --extra dev
+	cd deploy/kubernetes/checkov && ../../../$(VENV)/uv pip compile requirements.in --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' -q \
+		-o requirements.lock
 
 secrets: bootstrap ## Generate what docker-compose.yml needs, once
 	@$(VENV)/python -m deploy.compose_secrets
+
+manifests: bootstrap ## Make the manifests' generated files anew and scan what they render to
+	@$(VENV)/python -m deploy.kubernetes generate
+	@$(VENV)/python -m deploy.kubernetes checkov
 
 sandbox-image: prepare ## Build the sandbox image if it is not up to date
