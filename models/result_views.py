@@ -12,7 +12,8 @@ from models.status import Status
 from models.tables import BatchResultRow, ExecutionRow
 from models.views import stream_view
 
-MAX_PAGE_BYTES = 4_194_304  # bytes of streams and results after which a page is full
+# Bytes of streams and results after which a page is full; as JSON it has up to six times that.
+MAX_PAGE_BYTES = 1_048_576
 ROWS_AT_ONCE = 50  # read from the database; each may hold some hundreds of kilobytes
 
 

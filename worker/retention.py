@@ -12,7 +12,9 @@ from models.session import transaction
 from models.settings import Settings
 
 LOCK = 0x41435241  # advisory lock number, "ACRA"
-BATCH = 100  # executions, or trails, of one transaction; an execution may hold 32 MiB of artifacts
+# Executions, or trails, of one transaction; an execution may hold 32 MiB of artifacts, and ten
+# thousand results of 64 MiB.
+BATCH = 25
 RUN_SECONDS = 15  # for executions, as many for trails; the rest is left to the next run
 BATCH_TIMEOUT = "5min"  # deleting large artifacts may take longer than other statements
 

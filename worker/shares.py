@@ -34,13 +34,20 @@ TENANTS = 500  # tenants looked after by one sweep
 # hangs, and one tenant's trouble must not hold the connections and threads of all others.
 _LOAD = text("SELECT n_released, n_waiting, n_held FROM tenant_load(:tenant, :most, :queue)")
 _LET_IN = text("SELECT execution, urgency, since FROM let_in(:tenant, :most, :resend)")
-# Written out, as the partial indexes are.
+# From each tenant that has something held to the next of them: neither the tenants that have not
+# are looked at, nor all that is held. Written out, as the partial indexes are.
 _WITH_ROOM = text("""
-SELECT id FROM tenants WHERE EXISTS (SELECT 1 FROM executions
-        WHERE tenant_id = tenants.id AND NOT released AND status = 'queued')
-    AND (SELECT count(*) FROM (SELECT 1 FROM executions
-        WHERE tenant_id = tenants.id AND released AND status IN ('queued', 'running')
-        LIMIT :most) r) < :most
+WITH RECURSIVE waiting AS (
+    (SELECT tenant_id FROM executions WHERE NOT released AND status = 'queued'
+        ORDER BY tenant_id LIMIT 1)
+    UNION ALL
+    SELECT next.tenant_id FROM waiting, LATERAL (SELECT tenant_id FROM executions
+        WHERE NOT released AND status = 'queued' AND tenant_id > waiting.tenant_id
+        ORDER BY tenant_id LIMIT 1) AS next
+)
+SELECT tenant_id FROM waiting WHERE (SELECT count(*) FROM (SELECT 1 FROM executions
+        WHERE tenant_id = waiting.tenant_id AND released AND status IN ('queued', 'running')
+        LIMIT :most) AS r) < :most
 LIMIT :tenants
 """)
 

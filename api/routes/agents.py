@@ -13,7 +13,7 @@ from api.auth import Authenticated
 from api.errors import responses
 from models.agent import AgentConfig
 from models.errors import NotFoundError
-from models.session import transaction
+from models.session import autocommit, transaction
 from models.tables import Agent
 from models.types import Name
 from worker.submit import Caller
@@ -85,7 +85,7 @@ def put(name: Name, config: AgentConfig, caller: Authenticated, response: Respon
 @router.get("/{name}", response_model_exclude_unset=True, responses=responses(404))
 def get(name: Name, caller: Authenticated, version: Version = None) -> StoredAgent:
     """Return an agent's configuration."""
-    with transaction() as session:
+    with autocommit() as session:
         agent = _newest(session, caller, name, version=version)
     if agent is None:
         raise NotFoundError("no such agent, or not this version of it")
@@ -99,18 +99,20 @@ def list_agents(
     cursor: Annotated[Name | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> AgentList:
     """List the stored agents by name."""
-    # Not whole rows: a configuration may be megabytes.
-    columns = (Agent.name, Agent.version, Agent.created_at, Agent.config["description"].astext)
-    query = (
-        select(*columns)
+    newest = (
+        select(Agent.id)
         .where(Agent.tenant_id == caller.tenant_id, Agent.deleted_at.is_(None))
         .ext(distinct_on(Agent.name))
         .order_by(Agent.name, Agent.version.desc())
+        .limit(limit + 1)
     )
     if cursor is not None:
-        query = query.where(Agent.name > cursor)
-    with transaction() as session:
-        rows = session.execute(query.limit(limit + 1)).all()
+        newest = newest.where(Agent.name > cursor)
+    # A configuration may be megabytes: nothing is read of those that are not listed.
+    columns = (Agent.name, Agent.version, Agent.created_at, Agent.config["description"].astext)
+    query = select(*columns).where(Agent.id.in_(newest)).order_by(Agent.name)
+    with autocommit() as session:
+        rows = session.execute(query).all()
     items = tuple(
         AgentSummary(name=name, version=version, created_at=created_at, description=text or "")
         for name, version, created_at, text in rows[:limit]
@@ -121,7 +123,7 @@ def list_agents(
 @router.delete("/{name}", status_code=204, responses=responses(404))
 def delete(name: Name, caller: Authenticated) -> None:
     """Delete an agent; what already ran or is queued is not touched."""
-    with transaction() as session:
+    with autocommit() as session:
         deleted = session.scalars(
             update(Agent)
             .where(

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, undefer
 from models import audit
 from models.status import TERMINAL, Status
 from models.tables import AuditEventRow, ExecutionRow
-from tests.chaos.witness import LABEL, Witness
+from tests.chaos.witness import LABEL, SHORT, WARM, Witness
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Verdict:
     terminal: int  # that ended, and once
     duplicated: int  # whose user code started more often than max_attempts allows
     leaked: int  # containers that are still there, and programs that still run
+    warm: int = 0  # programs that started in a sandbox which had waited for them
     statuses: Counter[str] = field(default_factory=Counter)
     violations: Sequence[str] = ()
 
@@ -41,8 +42,12 @@ def check(
     deployment: str,
     accepted: Mapping[str, str],
     witness: Witness,
+    keepers: Collection[int] = (),
 ) -> Verdict:
-    """Judge everything that the database holds; `accepted` is key by execution id."""
+    """Judge everything that the database holds; `accepted` is key by execution id.
+
+    `keepers` are the processes that may keep sandboxes ready for jobs to come.
+    """
     rows, trails = _load(owner_url)
     problems = [f"{item}: accepted, but the database does not know it"
                 for item in accepted if item not in rows]  # fmt: skip
@@ -55,8 +60,10 @@ def check(
         repeats = start_problems(row, trail, programs[row.idempotency_key or ""], starts)
         duplicated += bool(repeats)
         problems += (f"{item}: {what}" for what in repeats)
+    uses = Counter(used_by(trails.values()))
+    problems += reuse_problems(uses, witness.ahead)
     left = [f"container {item['Names']} is {item['Status']}"
-            for item in leftovers(engine, deployment)]  # fmt: skip
+            for item in not_kept(leftovers(engine, deployment), uses, keepers)]  # fmt: skip
     running = witness.running()
     left += [f"{item}: its program still runs"
              for item, row in rows.items() if row.idempotency_key in running]  # fmt: skip
@@ -66,6 +73,7 @@ def check(
         terminal=terminal,
         duplicated=duplicated,
         leaked=len(left),
+        warm=sum(uses[name] for name in witness.ahead),
         statuses=Counter(f"{row.status} {row.reason or ''}".strip() for row in rows.values()),
         violations=tuple(problems),
     )
@@ -76,6 +84,42 @@ def leftovers(engine: docker.DockerClient, deployment: str) -> list[dict[str, An
     filters = {"label": f"{LABEL}deployment={deployment}"}
     found: list[dict[str, Any]] = engine.api.containers(all=True, filters=filters)
     return found
+
+
+def not_kept(
+    found: Iterable[dict[str, Any]], used: Collection[str], keepers: Collection[int]
+) -> list[dict[str, Any]]:
+    """Return the containers that no living process keeps for a job to come."""
+    return [
+        item
+        for item in found
+        if WARM not in item["Labels"]
+        or item["Id"][:SHORT] in used
+        or int(item["Labels"][f"{LABEL}worker"].rpartition(":")[2]) not in keepers
+    ]
+
+
+def used_containers(owner_url: str) -> set[str]:
+    """Return the short ids of the containers in which programs have started."""
+    return set(used_by(_load(owner_url)[1].values()))
+
+
+def used_by(trails: Iterable[Sequence[AuditEventRow]]) -> list[str]:
+    """Return the short id of the container of each recorded start of user code."""
+    return [
+        facts["isolation"]["engine"]["container"]
+        for trail in trails
+        for facts in _facts(trail, audit.USER_CODE_STARTED)
+    ]
+
+
+def reuse_problems(uses: Mapping[str, int], started: Mapping[str, int]) -> list[str]:
+    """Return which containers ran more than one program, or were started more than once."""
+    return [
+        *(f"container {name} ran {times} programs" for name, times in uses.items() if times > 1),
+        *(f"container {name} was started {times} times"
+          for name, times in started.items() if times > 1),
+    ]  # fmt: skip
 
 
 def trail_problems(row: ExecutionRow, trail: Sequence[AuditEventRow]) -> list[str]:

@@ -27,7 +27,7 @@ def _kill(scene: Scene, name: str) -> Repair:
     process = scene.stack.processes[name]
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(DEATH_SECONDS)
-    return lambda: scene.stack.start(name)
+    return lambda: scene.start(name)
 
 
 def _both_killed(scene: Scene) -> Repair:
@@ -62,7 +62,7 @@ def _restart(scene: Scene, name: str) -> Repair:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(DEATH_SECONDS)
-        scene.stack.start(name)
+        scene.start(name)
 
     return replace
 

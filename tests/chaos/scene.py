@@ -15,6 +15,9 @@ from tests.harness import Stack
 from tests.own_engine import OwnEngine
 
 Found = TypeVar("Found")
+
+# The first worker keeps sandboxes ready; the other starts one for each program.
+OWN_SETTINGS = {"run-1": {"pool_size": "2", "pool_max": "3"}}
 Repair = Callable[[], None]
 Fault = Callable[["Scene"], Repair | None]
 
@@ -43,6 +46,10 @@ class Scene:
     def deployment(self) -> str:
         """The name on this storm's containers."""
         return self.stack.environment["AGENTCORE_DEPLOYMENT"]
+
+    def start(self, name: str) -> None:
+        """Start a process of the stack, with the settings that are its own."""
+        self.stack.start(name, **OWN_SETTINGS.get(name, {}))
 
     @property
     def own_engine(self) -> OwnEngine:

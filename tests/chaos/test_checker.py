@@ -1,6 +1,7 @@
 """The judge itself: each invariant that is broken on paper is found."""
 
 import json
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,8 @@ import pytest
 
 from models import audit
 from models.tables import AuditEventRow, ExecutionRow
-from tests.chaos.checker import start_problems, trail_problems
+from tests.chaos.checker import not_kept, reuse_problems, start_problems, trail_problems, used_by
+from tests.chaos.witness import LABEL, WARM
 
 ID = UUID("00000000-0000-4000-8000-000000000001")
 START = (audit.USER_CODE_STARTED, {"attempt": 1})
@@ -91,3 +93,32 @@ def test_a_start_too_many_is_found(
     said: str,
 ) -> None:
     assert said in "; ".join(start_problems(_row(**row), _trail(*events), seen, containers))
+
+
+def _started_in(container: str) -> tuple[str, dict[str, Any]]:
+    facts = {"attempt": 1, "isolation": {"engine": {"container": container}}}
+    return audit.USER_CODE_STARTED, facts
+
+
+def test_a_container_that_runs_a_second_program_or_starts_again_is_found() -> None:
+    trails = [_trail(CLAIMED, _started_in(container), ENDED) for container in ("one", "two", "one")]
+    uses = Counter(used_by(trails))
+    assert reuse_problems(uses, {}) == ["container one ran 2 programs"]
+    assert reuse_problems({}, {"a": 1, "b": 2}) == ["container b was started 2 times"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_kept"),
+    [
+        ({WARM: "x", f"{LABEL}worker": "host:1"}, True),
+        ({WARM: "x", f"{LABEL}worker": "host:2"}, False),  # of a worker that is dead
+        ({f"{LABEL}execution": "x", f"{LABEL}worker": "host:1"}, False),
+    ],
+)
+def test_what_waits_is_kept_by_its_living_worker_and_until_it_is_used(
+    labels: dict[str, str], is_kept: bool
+) -> None:
+    container = {"Id": "0123456789abcdef", "Labels": labels}
+    assert not_kept([container], set(), {1}) == ([] if is_kept else [container])
+    assert not_kept([container], {"0123456789ab"}, {1}) == [container]
+    assert not_kept([container], set(), ()) == [container]

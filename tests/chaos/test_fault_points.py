@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from signal import SIGKILL
@@ -12,18 +13,23 @@ from typing import Any
 from uuid import uuid4
 
 import docker
+import httpx
 import pytest
 
-from tests.chaos.checker import check, leftovers
+from models.audit import USER_CODE_STARTED
+from tests.chaos.checker import check, leftovers, not_kept, used_containers
 from tests.chaos.witness import Witness, marked
-from tests.harness import ROOT, Api, Stack, own_stack, wait_until
+from tests.harness import ROOT, Api, Stack, free_port, own_stack, wait_until
 from tests.integration.facts import is_on_duty
 from worker.fault_points import POINTS
 
 SETTINGS = {"lease_seconds": "2", "heartbeat_seconds": "0.4", "sweep_seconds": "0.4",
             "resend_seconds": "0.5", "worker_slots": "1"}  # fmt: skip
+POOL = {"pool_size": "1", "pool_max": "2"}
 BEFORE = ("before_claim", "after_claim", "before_create", "after_create", "after_start",
           "before_release")  # fmt: skip
+# A worker with a pool comes to these when it starts a sandbox ahead, too.
+STARTING = ("after_create", "after_start")
 # From here on the program counts as started, and a retry is the request's to allow.
 AFTER = ("release_recorded", "after_release", "before_outcome", "inside_outcome")
 RECORDED = "after_outcome"
@@ -39,6 +45,7 @@ class Scene:
     engine: docker.DockerClient
     witness: Witness
     accepted: dict[str, str]
+    ports: dict[str, int] = field(default_factory=dict)  # of the doomed workers' metrics
 
     def submit(self, max_attempts: int) -> str:
         """Submit a program that the witness knows."""
@@ -56,8 +63,26 @@ class Scene:
 def scene(
     engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Scene]:
-    directory = tmp_path_factory.mktemp("points")
-    with own_stack(directory, image=sandbox_image, **SETTINGS) as stack:
+    """Each program gets a sandbox of its own."""
+    with _scene(engine, sandbox_image, tmp_path_factory.mktemp("points"), SETTINGS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def warm_scene(
+    engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    """Each program finds a sandbox that waits."""
+    settings = SETTINGS | POOL
+    with _scene(engine, sandbox_image, tmp_path_factory.mktemp("warm"), settings) as made:
+        yield made
+
+
+@contextmanager
+def _scene(
+    engine: docker.DockerClient, image: str, directory: Path, settings: dict[str, str]
+) -> Iterator[Scene]:
+    with own_stack(directory, image=image, **settings) as stack:
         deployment = stack.environment["AGENTCORE_DEPLOYMENT"]
         with Witness(engine, deployment) as witness:
             yield Scene(
@@ -71,7 +96,7 @@ def _kills(scene: Scene, points: Sequence[str], max_attempts: int) -> Iterator[d
     names = [_start_doomed(scene, points[0])]
     for point, following in zip(points, [*points[1:], None], strict=True):
         name = names.pop()
-        wait_until(partial(is_on_duty, scene.stack, name), 30, "the second worker")
+        wait_until(partial(_is_ready, scene, name), 30, "the second worker")
         _marker(scene, point).unlink()
         victim = _kill_one(scene, scene.stack.processes[name], max_attempts)
         del scene.stack.processes[name]
@@ -83,6 +108,15 @@ def _kills(scene: Scene, points: Sequence[str], max_attempts: int) -> Iterator[d
         yield execution
 
 
+def _is_ready(scene: Scene, name: str) -> bool:
+    """Whether a worker is on duty, and has its sandbox ready if it keeps any."""
+    if not is_on_duty(scene.stack, name):
+        return False
+    told = httpx.get(f"http://127.0.0.1:{scene.ports[name]}/metrics").text
+    kept = int(scene.stack.environment.get("AGENTCORE_POOL_SIZE", "0"))
+    return f"agentcore_pool_waiting {kept}.0" in told
+
+
 def _marker(scene: Scene, point: str) -> Path:
     return scene.stack.directory / f"{point}.marker"
 
@@ -91,7 +125,13 @@ def _start_doomed(scene: Scene, point: str) -> str:
     """Start a worker that will die at the point, once its marker is taken away."""
     name, marker = f"run-{point}", _marker(scene, point)
     marker.touch()
-    scene.stack.start(name, fault_point=point, fault_marker=str(marker))
+    scene.ports[name] = free_port()
+    scene.stack.start(
+        name,
+        fault_point=point,
+        fault_marker=str(marker),
+        worker_metrics_port=str(scene.ports[name]),
+    )
     return name
 
 
@@ -118,10 +158,18 @@ def _ran_on(scene: Scene, execution_id: str, pid: int) -> bool:
 
 
 def _judge(scene: Scene, point: str) -> None:
-    deployment = scene.stack.environment["AGENTCORE_DEPLOYMENT"]
-    wait_until(lambda: not leftovers(scene.engine, deployment), 10, "the containers to be gone")
-    verdict = check(scene.stack.owner_url, scene.engine, deployment, scene.accepted, scene.witness)
-    assert verdict.holds, (point, verdict)
+    deployment, owner_url = scene.stack.environment["AGENTCORE_DEPLOYMENT"], scene.stack.owner_url
+
+    def keepers() -> set[int]:
+        return {process.pid for process in scene.stack.processes.values()}
+
+    def over() -> bool:
+        found = leftovers(scene.engine, deployment)
+        return not not_kept(found, used_containers(owner_url), keepers())
+
+    wait_until(over, 10, "the containers to be gone")
+    found = check(owner_url, scene.engine, deployment, scene.accepted, scene.witness, keepers())
+    assert found.holds, (point, found)
 
 
 def _seen(scene: Scene, execution: dict[str, Any]) -> int:
@@ -165,6 +213,43 @@ def test_a_worker_that_dies_once_the_outcome_is_recorded_changes_nothing(scene: 
     (execution,) = _kills(scene, (RECORDED,), max_attempts=2)
     assert _summary(execution) == ("succeeded", None, 1)
     assert _seen(scene, execution) == 1
+
+
+def _starts(scene: Scene, execution: dict[str, Any]) -> list[bool]:
+    """Return of each recorded start whether it was in a sandbox that had waited."""
+    trail = scene.api.events(execution["id"])["items"]
+    starts = [item["data"] for item in trail if item["kind"] == USER_CODE_STARTED]
+    return [facts["isolation"]["engine"]["warm"] for facts in starts]
+
+
+def test_in_warm_sandboxes_a_dying_worker_costs_neither_more_nor_less(warm_scene: Scene) -> None:
+    points = ("before_release", "before_outcome")
+    first, second = _kills(warm_scene, points, max_attempts=1)
+    assert (_summary(first), _summary(second)) == (
+        ("succeeded", None, 2),
+        ("lost", "worker_lost", 1),
+    )
+    assert _starts(warm_scene, second) == [True]
+
+
+def test_in_warm_sandboxes_a_second_attempt_ends_the_first_and_counts(warm_scene: Scene) -> None:
+    points = ("after_release", "after_outcome")
+    first, second = _kills(warm_scene, points, max_attempts=2)
+    assert (_summary(first), _summary(second)) == (
+        ("succeeded", None, 2),
+        ("succeeded", None, 1),
+    )
+    assert _starts(warm_scene, first)[0] is True
+    assert _starts(warm_scene, second) == [True]
+
+
+@pytest.mark.parametrize("point", STARTING)
+def test_a_worker_that_dies_while_it_starts_a_sandbox_ahead_leaves_none(
+    warm_scene: Scene, point: str
+) -> None:
+    warm_scene.stack.start("run-ahead", fault_point=point)
+    assert warm_scene.stack.processes.pop("run-ahead").wait(30) == -SIGKILL
+    _judge(warm_scene, point)
 
 
 def _reach(point: str, **environment: str) -> int:

@@ -24,6 +24,7 @@ def test_nothing_is_lost_repeated_or_left_behind_in_a_storm(
     print(f"\n{lines}")
     assert result.faults.total() == FAULTS
     assert result.verdict.accepted > 0
+    assert result.verdict.warm > 0, lines
     assert result.verdict.holds, lines
     if result.left_alone:
         missing(f"a storm that breaks the engine itself: {result.left_alone}")

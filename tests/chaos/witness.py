@@ -3,8 +3,9 @@
 What is witnessed:
 
 - Container starts, from the engine's own event stream: each of them, with its execution and
-  attempt. A sandbox that starts is no user code yet. An engine that died forgets its events, and
-  the last ones may not have been handed out: this count, too, is a lower bound.
+  attempt, or with its id alone where it was started ahead of a job. A sandbox that starts is no
+  user code yet. An engine that died forgets its events, and the last ones may not have been handed
+  out: this count, too, is a lower bound.
 - Programs, from the host's process list: a program of the storm carries its submission's key in
   its command line, which its supervisor, waiting for the job, does not. One process with the key
   is one start. The list is read every few milliseconds, so that a program which was killed at
@@ -29,6 +30,8 @@ import requests
 MARK = re.compile(rb"#chaos-([0-9a-f-]{36})")
 LOOK_SECONDS = 0.05
 LABEL = "dev.agentcore."
+WARM = f"{LABEL}warm"  # of a container that was started ahead of its job
+SHORT = 12  # characters of a container's id that the system records
 
 
 def marked(program: str, key: str) -> list[str]:
@@ -41,6 +44,7 @@ class Witness:
 
     def __init__(self, engine: docker.DockerClient, deployment: str) -> None:
         self.containers: Counter[tuple[str, int]] = Counter()  # starts by execution and attempt
+        self.ahead: Counter[str] = Counter()  # starts ahead of a job, by the container's short id
         self._programs: dict[tuple[int, str], str] = {}  # key by pid and start time
         self._engine = engine
         self._filters = {"label": f"{LABEL}deployment={deployment}", "event": "start"}
@@ -98,6 +102,9 @@ class Witness:
         if this not in self._starts:  # else it was told before
             self._starts.add(this)
             facts = event["Actor"]["Attributes"]
+            if WARM in facts:
+                self.ahead[event["Actor"]["ID"][:SHORT]] += 1
+                return
             self.containers[facts[f"{LABEL}execution"], int(facts[f"{LABEL}attempt"])] += 1
 
     def _look(self) -> None:

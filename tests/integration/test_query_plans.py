@@ -3,30 +3,32 @@
 The statements are those that the code runs: they are recorded while it does, and explained.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from sqlalchemy import event, text
 
+from api.pages import Wanted, newest
+from models import session as sessions
+from models.security import ProfileName
+from models.status import Status
 from tests.benchmarks import filling, work
 from tests.harness import Stack
 from tests.integration.facts import bare_stack
+from tests.integration.plans import LARGE, Connection, Statement, is_whole, nodes
 from worker import claims, heartbeats, retention
 from worker import submit as submitting
 
 STORED = 20_000  # enough for a look at all of them to cost far more than any index
 QUEUED, EACH = 200, 10  # of one tenant; and as many of others
-LARGE = ("executions", "audit_events", "artifacts", "batch_results")
 SCANS = "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY(%s)"
 
-# Of the few executions that have not ended: these may be read whole.
-SMALL = {f"ix_executions_{name}" for name in ("queued", "held", "lease_owner", "reply_pending")}
 MEANT = {
     "submit": "uq_executions_tenant_id_idempotency_key",
     "the same submit again": "uq_executions_tenant_id_idempotency_key",
@@ -65,9 +67,17 @@ MEANT = {
     for name, filters in work.LISTS.items()
 }
 
-Connection = psycopg.Connection[Any]
+PAGE = 150  # executions; some lists have many pages
+PLAIN = """
+SELECT id FROM executions WHERE tenant_id = %(tenant_id)s
+    AND (%(status)s::text IS NULL OR status = %(status)s)
+    AND (%(agent)s::text IS NULL OR agent_name = %(agent)s)
+    AND (%(security_profile)s::text IS NULL OR security_profile = %(security_profile)s)
+    AND created_at > %(created_after)s
+ORDER BY created_at DESC, id DESC
+"""
+
 Scans = dict[str, int]  # by table
-Statement = tuple[str, Any]
 Recorded = dict[str, list[Statement]]  # by what was done
 
 
@@ -193,12 +203,39 @@ def _scans(stack: Stack) -> Scans:
         return dict(connection.execute(SCANS, (list(LARGE),)).fetchall())
 
 
+@pytest.mark.parametrize("status", [None, Status.QUEUED, Status.FAILED, Status.REJECTED])
+@pytest.mark.parametrize("agent", [None, "agent-0", "nobody"])
+@pytest.mark.parametrize("profile", [None, "minimal", "privileged"])
+def test_a_list_finds_what_a_plain_query_finds(
+    connection: Connection,
+    store: work.Store,
+    status: Status | None,
+    agent: str | None,
+    profile: ProfileName | None,
+) -> None:
+    wanted = Wanted(
+        tenant_id=work.FIRST.tenant_id,
+        status=status,
+        agent=agent,
+        security_profile=profile,
+        created_after=datetime.now(UTC) - timedelta(days=60),
+    )
+    asked = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
+    plain = [row for (row,) in connection.execute(PLAIN, asked).fetchall()]
+    found: list[UUID] = []
+    with store.in_use(), sessions.autocommit() as session:
+        while page := newest(session, wanted, PAGE):
+            found += [row.id for row in page]
+            wanted = replace(wanted, after=(page[-1].created_at, page[-1].id))
+    assert found == plain
+
+
 def _used(connection: Connection, recorded: Recorded) -> dict[str, set[str]]:
     """Return the indexes of the large tables that are used for any values, by what was done."""
     return {
         name: {
             node["Index Name"]
-            for node in _all_nodes(connection, statements, generic=True)
+            for node in nodes(connection, statements, generic=True)
             if any(table in node.get("Index Name", "") for table in LARGE)
         }
         for name, statements in recorded.items()
@@ -210,41 +247,6 @@ def _whole(connection: Connection, recorded: Recorded, *, generic: bool) -> list
     return [
         f"{name}: {node['Node Type']} of {node.get('Index Name') or node['Relation Name']}"
         for name, statements in recorded.items()
-        for node in _all_nodes(connection, statements, generic=generic)
-        if _is_whole(node)
+        for node in nodes(connection, statements, generic=generic)
+        if is_whole(node)
     ]
-
-
-def _is_whole(node: dict[str, Any]) -> bool:
-    if "Index Name" in node:
-        return "Index Cond" not in node and node["Index Name"] not in SMALL
-    return node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
-
-
-def _all_nodes(
-    connection: Connection, statements: Sequence[Statement], *, generic: bool
-) -> Iterator[dict[str, Any]]:
-    for statement in statements:
-        yield from _nodes(_plan(connection, statement, generic=generic))
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from _nodes(inner)
-
-
-def _plan(connection: Connection, statement: Statement, *, generic: bool) -> Any:
-    """Return the root of a statement's plan: for the values it was sent with, or for any."""
-    words, values = statement
-    if not generic:
-        found = connection.execute(f"EXPLAIN (FORMAT JSON) {words}", values)
-    else:
-        names = {name: number for number, name in enumerate(values or {}, 1)}
-        words = re.sub(r"%\((\w+)\)s", lambda m: _place(names[m[1]], values[m[1]]), words)
-        found = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {words}")
-    return found.fetchone()[0][0]["Plan"]
-
-
-def _place(number: int, value: object) -> str:
-    return f"${number}::interval" if isinstance(value, timedelta) else f"${number}"

@@ -21,6 +21,7 @@ ENTRYPOINT = ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest"]
 CPU_PERIOD = 100_000  # microseconds, the kernel's default
 SUPERVISOR_PROCESSES = 1  # beside the program's own in the pids cgroup
 SUPERVISOR_DESCRIPTORS = 16  # what the supervisor itself opens
+INTERPRETER_PROCESSES = 1  # what the runs of a batch are forked from
 FORWARDER_PROCESSES = 1  # the guest's forwarder, where a sandbox may reach hosts
 FORWARDER_DESCRIPTORS = 2 * MAX_CONNECTIONS + 8  # of one process too, and it has no other limit
 INODES_PER_MB = 64  # files that a tmpfs may hold, for each MiB of its size
@@ -83,6 +84,7 @@ def attempts_prefix(spec: SandboxConfig) -> str:
 def process_limit(spec: SandboxConfig) -> int:
     """Return the limit of the pids cgroup: the program's own, and what stands beside it."""
     beside = SUPERVISOR_PROCESSES + (FORWARDER_PROCESSES if spec.uses_egress_proxy else 0)
+    beside += INTERPRETER_PROCESSES if spec.inputs else 0
     return spec.limits.processes + beside
 
 

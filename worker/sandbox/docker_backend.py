@@ -78,7 +78,7 @@ class DockerBackend:
             max_age_seconds=settings.pool_max_age_seconds,
         )
         launcher = self._launcher
-        self._pool = Pool(bounds, launcher.warm, launcher.end, launcher.image_id)
+        self._pool = Pool(bounds, launcher.warm, launcher.discard, launcher.image_id)
         self._lock = threading.Lock()
         self._running: dict[UUID, _Sandbox] = {}
 

@@ -132,15 +132,22 @@ class Launcher:
         """Whether a container that we ended is about to be removed by us."""
         return self._removal.has(container_id)
 
+    def discard(self, launched: Launched) -> None:
+        """End a sandbox that had no job; its container may go a moment later."""
+        self._end(launched, may_wait=True)
+
     def end(self, launched: Launched) -> None:
         """End a sandbox; where its program is over, its container may go a moment later."""
+        self._end(launched, may_wait=launched.ended_by_itself)
+
+    def _end(self, launched: Launched, *, may_wait: bool) -> None:
         launched.connection.close()
         self._egress.release(launched.place)
 
         def ended() -> None:
             self._warm.discard(launched.token)
 
-        self._removal.remove(launched.container_id, ended, may_wait=launched.ended_by_itself)
+        self._removal.remove(launched.container_id, ended, may_wait=may_wait)
 
     def close(self) -> None:
         """Wait until everything that was ended is removed."""

@@ -34,12 +34,15 @@ class Removal:
         """Remove a container, then call `done`; with `may_wait` this returns at once."""
         self._pending.add(container_id)
         if may_wait and self._places.acquire(blocking=False):
-            self._threads.submit(self._later, container_id, done)
+            try:
+                self._threads.submit(self._later, container_id, done)
+            except RuntimeError:  # closed already: this may cost no outcome
+                self._later(container_id, done)
         else:
             self._now(container_id, done)
 
     def close(self) -> None:
-        """Return when all is removed; nothing may be removed later after that."""
+        """Return when all is removed; whoever removes after that does it himself."""
         self._threads.shutdown()
 
     def _later(self, container_id: str, done: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ import httpx
 from models.audit import ISOLATION_WEAKER
 from security_profiles import allowed_names
 from security_profiles.additions import required_names
-from tests.harness import wait_until
 from tests.restricted_escapes import MARK
 from tests.security.adversarial.arena import Arena
 from tests.security.adversarial.cases import HELPER, PROGRAMS, Case
@@ -25,6 +24,7 @@ class Verdict:
 
     ended: str
     problems: tuple[str, ...]
+    is_warm: bool = False  # whether its sandbox had been started ahead
 
 
 def run_case(arena: Arena, case: Case, profile: str) -> Verdict:
@@ -49,7 +49,10 @@ def run_case(arena: Arena, case: Case, profile: str) -> Verdict:
     later = arena.api.get(f"/v1/executions/{execution['id']}").json()
     if later["status"] != execution["status"]:
         problems.append(f"the outcome changed to {later['status']}")
-    return Verdict(ended=ending(execution), problems=tuple(problems))
+    engine = (execution["isolation"] or {}).get("engine", {})
+    return Verdict(
+        ended=ending(execution), problems=tuple(problems), is_warm=engine.get("warm", False)
+    )
 
 
 def _request(arena: Arena, case: Case, profile: str) -> dict[str, Any]:
@@ -140,7 +143,6 @@ def trail_problems(trail: dict[str, Any], execution: dict[str, Any]) -> list[str
 def _aftermath(arena: Arena, case: Case, profile: str) -> list[str]:
     """What is wrong with the host and the deployment, and whether they still serve others."""
     try:
-        wait_until(lambda: not arena.containers(), 5, "the end of every container")
         execution = arena.api.run(
             ORDINARY,
             security_profile=profile,

@@ -31,6 +31,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     if all(path == FOLDER or FOLDER in path.parents for path in paths):
         for text in table.render(lines, [*(case.name for case in CASES), *POLICY_NAMES]):
             reporter.write_line(text)
+    reporter.write_line(table.sandboxes(lines))
     reporter.write_line(table.closing(lines))
     if not lines or any(line.problems for line in lines):
         # Every one may have been skipped, or left out by the choice of tests.

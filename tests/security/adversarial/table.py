@@ -19,6 +19,7 @@ class Line:
     profile: str
     ended: str
     problems: tuple[str, ...]
+    is_warm: bool = False  # whether its sandbox had been started ahead
 
     @property
     def cell(self) -> str:
@@ -75,6 +76,12 @@ def render(lines: list[Line], order: list[str]) -> list[str]:
         for problem in line.problems
     ]
     return [*text, *wrong]
+
+
+def sandboxes(lines: list[Line]) -> str:
+    """Say in which sandboxes the programs ran."""
+    warm = sum(line.is_warm for line in lines)
+    return f"sandboxes: {warm} started ahead, {len(lines) - warm} for the program at hand"
 
 
 def closing(lines: list[Line]) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.harness import wait_until
 from tests.security.adversarial import table
+from tests.security.adversarial.arena import WARM, Arena, left_over
 from tests.security.adversarial.judging import trail_problems
 
 TRAIL: dict[str, Any] = {
@@ -81,6 +83,46 @@ def test_an_escape_is_in_the_table_and_in_its_last_line() -> None:
     assert "✗ ESCAPED failed" in text
     assert "✗ one under standard: why" in text
     assert table.closing(lines) == "security: 2 tried, 1 contained, 1 escaped"
+
+
+def test_the_summary_says_how_many_found_a_sandbox_that_waited() -> None:
+    told = {"case": "a", "tries": "x", "profile": "minimal", "ended": "failed", "problems": ()}
+    lines = [table.Line(**told, is_warm=is_warm) for is_warm in (True, False, True)]  # type: ignore[arg-type]
+    assert table.sandboxes(lines) == "sandboxes: 2 started ahead, 1 for the program at hand"
+
+
+@pytest.mark.parametrize(
+    ("used", "waiting", "problems"),
+    [
+        ({"other"}, 2, ["container cold is left"]),
+        ({"warm-1"}, 1, ["container cold is left", "container warm-1 is left"]),
+        (set(), 1, ["container cold is left", "2 containers were started ahead, and 1 wait"]),
+    ],
+)
+def test_what_waits_may_be_there_and_nothing_else(
+    used: set[str], waiting: int, problems: list[str]
+) -> None:
+    cold = {"Id": "cold", "Labels": {"dev.agentcore.execution": "x"}}
+    warm = [{"Id": f"warm-{number}", "Labels": {WARM: "x"}} for number in (1, 2)]
+    assert left_over([cold, *warm], used, waiting) == problems
+
+
+def test_a_warm_container_that_nobody_keeps_is_noticed(arena: Arena) -> None:
+    wait_until(lambda: not arena.left(), 30, "as many containers as wait")
+    (labels,) = (item["Labels"] for item in _of_arena(arena)[:1])
+    image = arena.engine.images.get("agentcore/sandbox:dev")
+    # Without its worker's label, or that would remove it.
+    del labels["dev.agentcore.worker"]
+    stray = arena.engine.containers.create(image, network_mode="none", labels=labels)
+    try:
+        assert [problem for problem in arena.left() if "started ahead" in problem]
+    finally:
+        stray.remove(force=True)
+
+
+def _of_arena(arena: Arena) -> list[Any]:
+    label = f"dev.agentcore.deployment={arena.stack.environment['AGENTCORE_DEPLOYMENT']}"
+    return list(arena.engine.api.containers(filters={"label": label}))
 
 
 def _report(when: str, outcome: str, **properties: Any) -> pytest.TestReport:

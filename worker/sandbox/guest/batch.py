@@ -56,15 +56,18 @@ class _Batch:
 
         `inputs` are all of them, without a gap. Raises ChannelClosedError when the worker has gone.
         """
-        at, sizes = 0, self._limits["inputs"]
-        for index, size in enumerate(sizes):
-            self._run_one(index, inputs[at : at + size])
-            at += size
-            if self._told is not None and index < len(sizes) - 1:
+        at = 0
+        for index, size in enumerate(self._limits["inputs"]):
+            self._starter.prepare()
+            if why := self._told or self._starter.told:
+                return why
+            if not self._run_one(index, inputs[at : at + size]):
                 return self._told
+            at += size
         return None
 
-    def _run_one(self, index: int, stdin: bytes | bytearray) -> None:
+    def _run_one(self, index: int, stdin: bytes | bytearray) -> bool:
+        """Return whether there was an end to tell of: not where the worker brought it about."""
         kept = Kept(self._limits["max_output_bytes"])
         started = time.monotonic()
         try:
@@ -83,6 +86,7 @@ class _Batch:
                 "stderr_bytes": kept.err.total,
             }
             self._tell(report, kept.finish(), result)
+        return report is not None
 
     def _new_oom_kills(self) -> int:
         before, self._oom_kills = self._oom_kills, isolation.oom_kills()
@@ -91,12 +95,9 @@ class _Batch:
     def _run_program(self, stdin: bytes | bytearray, kept: Kept) -> dict[str, Any] | None:
         """Return how it ended; None when the worker had it ended."""
         fork = self._starter.fork(stdin)
-        self._told = self._starter.told
-        if self._told is not None:
-            return None
         if fork is not None:
             report = self._follow(fork, kept)
-            if fork.has_started or report is None or report["killed"] is not None:
+            if fork.has_started() or report is None or report["killed"] is not None:
                 return report
             self._starter.never_fork()
         program = self._starter.execute(stdin)

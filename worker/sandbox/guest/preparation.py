@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 COMMAND = ["python3", "main.py"]
 FOLDER = f"{__file__.rpartition('/')[0]}/prepared"
+# It holds pipes to us, so nothing is to be loaded at its start from where programs can write.
+ENVIRONMENT = BASE_ENVIRONMENT | {"PYTHONPATH": FOLDER, "HOME": "/nonexistent"}
 MAX_NOTES = 64 * words.NOTE_BYTES  # bytes; there are at most three to a run
 # Variables that the interpreter, the loader or the C library read when they start. OpenSSL reads
 # its own later, but an image's site packages may have loaded it by then.
@@ -132,12 +134,12 @@ class Prepared:
         """End what it has left running."""
         self._children.end_all()
 
-    def setup_error(self) -> str | None:
-        """Return what kept the program from being run, once it has ended."""
-        for kind, number in self.read_notes():
-            if kind == words.FAILED:
-                return os.strerror(number)
-        return None
+    def has_started(self) -> bool:
+        """Whether it has come as far as the program, once it has ended."""
+        return any(kind == words.BORN for kind, _ in self.read_notes())
+
+    def setup_error(self) -> None:
+        """Nothing: what could not be set up here is executed instead."""
 
     def policy_violation(self) -> None:
         """Nothing here is under a policy."""
@@ -155,6 +157,6 @@ def _become(given: tuple[int, ...]) -> NoReturn:
         numbers = words.CONTROL, words.NOTES, words.DONE
         for descriptor, number in zip(high[3:], numbers, strict=True):
             os.dup2(descriptor, number)
-        os.execvpe(COMMAND[0], COMMAND, BASE_ENVIRONMENT | {"PYTHONPATH": FOLDER})  # noqa: S606
+        os.execvpe(COMMAND[0], COMMAND, ENVIRONMENT)  # noqa: S606
     finally:
         os._exit(127)

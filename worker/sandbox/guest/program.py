@@ -93,6 +93,10 @@ class Program:
         """End what it has left running."""
         self._children.end_all()
 
+    def has_started(self) -> bool:
+        """Whether this run is all that there will be of it: what failed here would fail again."""
+        return True
+
     def setup_error(self) -> str | None:
         """Return what kept the command from being executed."""
         return self._setup_error

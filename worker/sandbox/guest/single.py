@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import ending, protocol
+from . import egress, ending, protocol
 from .capture import ERR, OUT, Capture
 from .channel import Channel
 from .children import Children
@@ -29,32 +29,49 @@ def run(
     Raises OSError when it cannot be started, ChannelClosedError when the worker has gone.
     """
     limit = job["max_output_bytes"]
-    out, err = Capture(channel, *OUT, limit), Capture(channel, *ERR, limit)
-    program = prepared or Program(children)
+    captures = Capture(channel, *OUT, limit), Capture(channel, *ERR, limit)
+    program: Prepared | Program = prepared or Program(children)
     program.give(stdin)
     channel.send(protocol.STARTED)
     meter = ending.Meter()
-    try:
-        program.begin(job)
-    except BrokenPipeError:  # the interpreter died while it waited
+    report = _report_of(program, channel, children, job, captures)
+    if report is None:  # the interpreter died while it waited
         program = Program(children)
         program.give(stdin)
+        report = _report_of(program, channel, children, job, captures)
+    meter.stop()
+    for capture in captures:
+        capture.finish()
+    ending.end(channel, job, meter, report or {})
+
+
+def _report_of(
+    program: Prepared | Program,
+    channel: Channel,
+    children: Children,
+    job: dict[str, Any],
+    captures: tuple[Capture, Capture],
+) -> dict[str, Any] | None:
+    """Return how the program ended; None when it has not been begun."""
+    egress.open_way(job)
+    try:
         program.begin(job)
+    except BrokenPipeError:
+        return None
     turn = Turn(
         channel,
         children,
         program,
-        (out, err),
+        captures,
         most_output=job["max_output_total_bytes"],
         seconds=job["timeout_seconds"] + DEADLINE_SLACK,
     )
     code = turn.follow()
-    meter.stop()
-    report = ending.how_it_ended(program, code) | {
+    if not program.has_started() and turn.killed is None:
+        return None
+    out, err = captures
+    return ending.how_it_ended(program, code) | {
         "killed": turn.killed,
         "stdout_bytes": out.total,
         "stderr_bytes": err.total,
     }
-    out.finish()
-    err.finish()
-    ending.end(channel, job, meter, report)

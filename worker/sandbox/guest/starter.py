@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from . import egress
 from .capture import Kept
 from .channel import Channel
 from .children import Children
@@ -32,23 +33,29 @@ class Starter:
         self._prepared, self._may_fork = prepared, prepared is not None
         self._zygote: Zygote | None = None
 
-    def fork(self, stdin: bytes | bytearray) -> Zygote | None:
-        """Begin a run as a fork; None where that cannot be, or when the worker had us end."""
+    def prepare(self) -> None:
+        """Have an interpreter ready to fork, where that can be and there is none."""
         if self._zygote is not None and self._zygote.is_gone:
             self._drop()  # the run before has ended it
-        try:
-            if self._zygote is None and self._may_fork:
+        if self._zygote is None and self._may_fork:
+            try:
                 self._make()
-            if self._zygote is not None and self.told is None:
-                self._start_forwarder()
+            except OSError:
+                self.never_fork()
+
+    def fork(self, stdin: bytes | bytearray) -> Zygote | None:
+        """Begin a run as a fork; None where that cannot be."""
+        if self._zygote is not None:
+            try:
+                egress.open_way(self._job)
                 self._zygote.start(stdin)
-        except OSError:
-            self.never_fork()
+            except OSError:
+                self.never_fork()
         return self._zygote
 
     def execute(self, stdin: bytes | bytearray) -> Program:
         """Begin a run as a command. Raises OSError when that cannot be."""
-        self._start_forwarder()
+        egress.open_way(self._job)
         program = Program(self._children)
         program.give(stdin)
         program.begin(self._job)
@@ -85,13 +92,6 @@ class Starter:
                 prepared.close()
                 raise BrokenPipeError
         return prepared
-
-    def _start_forwarder(self) -> None:
-        """Give a run its way to the egress proxy; the end of the run before was that one's end."""
-        if self._job.get("egress"):
-            from . import forwarder
-
-            forwarder.start()
 
     def _drop(self) -> None:
         if self._zygote is not None:

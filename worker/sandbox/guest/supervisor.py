@@ -109,8 +109,4 @@ def _run(
 
         batch.run(channel, children, job, prepared)
         return
-    if job.get("egress"):
-        from . import forwarder
-
-        forwarder.start()
     single.run(channel, children, job, stdin, prepared)

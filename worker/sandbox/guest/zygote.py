@@ -82,14 +82,13 @@ class Zygote:
         """Whether the interpreter has ended."""
         return self._prepared.exit_code() is not None
 
-    @property
     def has_started(self) -> bool:
-        """Whether the run has come as far as the program, now that it is over."""
+        """Whether the run has come as far as the program, once it is over."""
         return self._run is not None
 
     def setup_error(self) -> str | None:
         """Return what kept the run from being started, once it has ended."""
-        if self._error is None or self.has_started:
+        if self._error is None or self.has_started():
             return None  # or a run has ended the interpreter with a signal that it tells of
         return os.strerror(self._error)
 

@@ -89,7 +89,7 @@ class Pool:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """End all that wait, and start no more. Returns when that is done."""
+        """End all that wait, and start no more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -157,7 +157,9 @@ class Stock:
             self._make_place()
             # Wanted from the second time on: what was asked for once may never be again.
             shelf = self._shelves[shape] = Shelf(spec=spec, floor=0, target=-1, asked_at=now)
-        shelf.spec, shelf.asked_at = spec, now
+        shelf.asked_at = now
+        if not shelf.floor:  # what is kept for all is as the settings say
+            shelf.spec = spec
         return shelf
 
     def _make_place(self) -> None:

@@ -140,7 +140,7 @@ def test_a_program_ends_as_in_an_interpreter_of_its_own(waiting, tmp_path, sourc
     expected = executed(tmp_path)
     assert (out, _shown(err)) == (expected.stdout, _shown(expected.stderr))
     assert waiting.process.returncode == expected.returncode
-    assert os.read(waiting.notes[0], 100) == b""
+    assert os.read(waiting.notes[0], 100) == words.note(words.BORN, waiting.process.pid)
 
 
 def test_no_program_runs_before_the_go(waiting, tmp_path):

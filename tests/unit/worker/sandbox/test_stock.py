@@ -380,15 +380,22 @@ def test_shapes_that_are_waited_for_are_not_forgotten(make_stock, make_spec, clo
     assert stock.take(kept) is not None
 
 
+@pytest.fixture
+def small(make_spec):
+    return make_spec({"source": "x", "execution_limits": {"max_memory_mb": 64}})
+
+
+@pytest.fixture
+def large(make_spec):
+    return make_spec({"source": "x", "execution_limits": {"max_memory_mb": 128}})
+
+
 def test_one_with_equal_limits_is_preferred_and_the_next_is_started_like_the_last(
-    stock, make_spec, clock
+    stock, small, large, clock
 ):
-    small, large = (
-        make_spec({"source": "x", "execution_limits": {"max_memory_mb": size}})
-        for size in (64, 128)
-    )
     assert Shape.of(small) == Shape.of(large)
-    stock.keep(small, 2)
+    for _ in range(3):
+        ask(stock, small)
     fill(stock, clock)
     first = stock.take(large)
     assert differing(first.spec, large) == changeable(large)
@@ -397,6 +404,15 @@ def test_one_with_equal_limits_is_preferred_and_the_next_is_started_like_the_las
     assert stock.take(large) is replaced
     assert differing(replaced.spec, large) == {}
     assert stock.take(small).spec.limits.memory_mb == 64
+
+
+def test_what_is_always_kept_is_started_as_the_settings_say(stock, small, large, clock):
+    stock.keep(small, 1)
+    fill(stock, clock)
+    for _ in range(2):
+        assert stock.take(large) is not None
+        (replaced,) = fill(stock, clock)
+        assert replaced.spec.limits.memory_mb == 64
 
 
 def test_everything_can_be_taken_out(stock, spec, other, clock):

@@ -5,11 +5,16 @@ loaded in our place, as it would have been without us.
 """
 
 import os
+import site
 import sys
 
 _folder, _packages = __file__.rsplit("/", 1)[0], __file__.rsplit("/", 3)[0]
 sys.path.remove(_folder)
 del os.environ["PYTHONPATH"], sys.modules[__name__]
+# The start-up had another home folder: a run may have put packages of its own into the true one.
+os.environ["HOME"] = "/workspace"
+site.USER_BASE = site.USER_SITE = None
+site.getusersitepackages()
 _failure = None
 try:
     __import__(__name__)

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 
-from .words import CONTROL, DONE, FAILED, LENGTH_BYTES, NOTES, ONCE, WAITING, note
+from .words import BORN, CONTROL, DONE, FAILED, LENGTH_BYTES, NOTES, ONCE, WAITING, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ def await_job() -> Callable[[], None]:
     return zygote.prepare()
 
 
-def hand_over(last_note: bytes = b"") -> None:
+def hand_over() -> None:
     """Become the program's own: first in line when memory runs out, and without our pipes."""
     score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
     os.write(score, OOM_SCORE)
-    if last_note:
-        os.write(NOTES, last_note)
+    os.write(NOTES, note(BORN, os.getpid()))
     for descriptor in (score, CONTROL, NOTES, DONE):
         os.close(descriptor)
 

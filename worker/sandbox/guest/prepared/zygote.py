@@ -14,7 +14,7 @@ import sys
 import time
 
 from . import waiting
-from .words import BORN, DONE, ENDED, EXITED, NOTES, READY, note
+from .words import DONE, ENDED, EXITED, NOTES, READY, note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-SOURCE = "/workspace/main.py"
+FOLDER, SOURCE = "/workspace", "/workspace/main.py"
 PR_SET_DUMPABLE = 4
 PAUSE_SECONDS = 0.0002  # for killed processes to be gone
 _prctl = ctypes.CDLL(None).prctl
@@ -54,10 +54,13 @@ def _compiles_silently() -> bool:
 
 def _fork_at_the_program() -> None:
     """Let the interpreter read and compile the program, and stop it before the first step."""
+    # Until then nothing is imported from where runs can write: no finder for that folder.
+    sys.path_importer_cache[FOLDER] = None
 
     def stop(frame: FrameType, event: str, _: Any) -> None:
         if event == "call" and frame.f_code.co_filename == SOURCE:
             sys.setprofile(None)
+            del sys.path_importer_cache[FOLDER]
             _fork_runs()
 
     sys.setprofile(stop)
@@ -115,7 +118,7 @@ def _become_run(stdin: bytes) -> None:
     for number in (1, 2):
         # Opened anew: what a run sets on it, as not to block, must not be the next one's.
         _replace(number, os.open(f"/proc/self/fd/{number}", os.O_WRONLY))
-    waiting.hand_over(note(BORN, os.getpid()))
+    waiting.hand_over()
 
 
 def _replace(number: int, descriptor: int) -> None:
