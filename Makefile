@@ -8,7 +8,7 @@ SOURCES := api worker models security_profiles deploy tests client migrations
 COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
 
-.PHONY: help bootstrap prepare demo test security audit chaos bench check up down status lock secrets manifests sandbox-image
+.PHONY: images compose-up compose-test compose-down help bootstrap prepare demo test security audit chaos bench check up down status lock secrets manifests sandbox-image
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -66,6 +66,18 @@ lock: bootstrap ## Resolve the dependencies anew into both lock files
 	cd deploy/kubernetes/checkov && ../../../$(VENV)/uv pip compile requirements.in --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command 'make lock' -q \
 		-o requirements.lock
+
+images: bootstrap ## Build the images, of the service and the sandbox, and print their sizes
+	@$(VENV)/python -m deploy.stackimages
+
+compose-up: bootstrap ## Start docker-compose.yml with all that it needs
+	@$(VENV)/python -m deploy.compose up
+
+compose-test: images ## Try docker-compose.yml for real, in some minutes
+	@COMPOSE_TEST=1 $(VENV)/python -m pytest -q --timeout 600 tests/e2e/compose
+
+compose-down: bootstrap ## Stop what compose-up started; its data stays
+	@$(VENV)/python -m deploy.compose down
 
 secrets: bootstrap ## Generate what docker-compose.yml needs, once
 	@$(VENV)/python -m deploy.compose_secrets

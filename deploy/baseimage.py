@@ -1,5 +1,5 @@
-"""The sandbox's base: the official Python image where a registry answers, else this machine's own
-Debian packages, unpacked by mmdebstrap."""
+"""Images to build on: the official ones where a registry answers, else this machine's own Debian
+packages, unpacked by mmdebstrap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import docker
@@ -54,17 +54,17 @@ def obtain_base(client: docker.DockerClient, say: Progress) -> tuple[str, str]:
     if here is not None:
         return here
     say(f"pulling {OFFICIAL}")
-    refusal = _pull(OFFICIAL)
+    refusal = pull(OFFICIAL)
     if refusal is not None:
         say(f"no {OFFICIAL} from the registry ({refusal})")
-        _make_debian_base(client, say)
+        import_packages(client, debian_tag(os_release()), PACKAGES, say, stands_for=OFFICIAL)
     made = local_base(client)
     if made is None:
         raise ImageError(f"no base image: let this machine pull {OFFICIAL}, then run it again")
     return made
 
 
-def _pull(name: str) -> str | None:
+def pull(name: str) -> str | None:
     """Pull `name`; returns None, or one line about why there is none."""
     # A client of its own: its time limit is for silence between two lines of progress.
     client = docker.from_env(timeout=PULL_SILENCE_SECONDS)
@@ -85,31 +85,49 @@ def _pull(name: str) -> str | None:
     return None
 
 
-def _make_debian_base(client: docker.DockerClient, say: Progress) -> None:
+def import_packages(
+    client: docker.DockerClient,
+    name: str,
+    packages: str,
+    say: Progress,
+    *,
+    stands_for: str,
+    hooks: Sequence[str] = (),
+    changes: Sequence[str] = (),
+) -> None:
+    """Make the image `name` of this machine's own Debian packages; raises `ImageError`.
+
+    `hooks` are shell commands on the unpacked root, `$1`; `changes` instructions of a Dockerfile.
+    """
     release = os_release()
     suite = release.get("VERSION_CODENAME", "")
     if not is_debian_like(release) or not suite:
-        raise ImageError(f"no base image: let this machine pull {OFFICIAL}, then run it again")
+        raise ImageError(f"no base image: let this machine pull {stands_for}, then run it again")
     if shutil.which("mmdebstrap") is None:
         apt_install("mmdebstrap", why="no registry gives a base image", say=say)
-    say(f"unpacking Python from this machine's {suite} packages")
+    say(f"unpacking {packages.partition(',')[0]} from this machine's {suite} packages")
     with tempfile.TemporaryDirectory(prefix="agentcore-base-") as folder:
         archive = Path(folder, "base.tar")
-        unpack_packages(suite, archive)
-        repository, _, tag = debian_tag(release).partition(":")
+        unpack_packages(suite, archive, packages, hooks)
+        repository, _, tag = name.partition(":")
         try:
-            client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+            client.api.import_image_from_file(
+                str(archive), repository=repository, tag=tag, changes=list(changes)
+            )
         except APIError as error:
             raise ImageError(f"Docker refused the base image: {error.explanation}") from error
 
 
-def unpack_packages(suite: str, archive: Path) -> None:
-    """Write a root filesystem of `suite` with Python to the tar `archive`; raises `ImageError`."""
-    words = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={PACKAGES}"]
+def unpack_packages(
+    suite: str, archive: Path, packages: str = PACKAGES, hooks: Sequence[str] = ()
+) -> None:
+    """Write a root filesystem of `suite` to the tar `archive`; raises `ImageError`."""
+    words = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}"]
     # Devices are the engine's business; a tar without them can be imported rootless.
     words += ["--skip=output/dev"]
     # mmdebstrap copies these from this machine; the engine mounts its own over them.
-    words += ['--customize-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"']
+    words += ['--extract-hook=rm -f "$1/etc/hostname" "$1/etc/resolv.conf"']
+    words += [f"--extract-hook={hook}" for hook in hooks]
     words += [suite, "-", *_apt_sources()]
     try:
         with archive.open("wb") as output:

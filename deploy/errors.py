@@ -4,7 +4,8 @@ DeployError
 ├── BootstrapError          the Python environment could not be made
 ├── SystemPackageError      a package of the operating system is missing and cannot be installed
 ├── EngineError             no Docker engine answers and none could be started
-├── ImageError              the sandbox image could not be built
+├── ImageError              an image could not be built
+├── ComposeError            the stack of docker-compose.yml could not be started or stopped
 └── LocalStackError         the embedded local stack
     ├── StateDirectoryError     the state directory, its secrets or its sockets are unusable
     ├── DiskFullError           too little room to start safely
@@ -32,7 +33,11 @@ class EngineError(DeployError):
 
 
 class ImageError(DeployError):
-    """The sandbox image could not be built."""
+    """An image could not be built."""
+
+
+class ComposeError(DeployError):
+    """The stack of docker-compose.yml could not be started or stopped."""
 
 
 class LocalStackError(DeployError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,7 @@ BASE_LABEL = "dev.agentcore.base-id"
 BUILD_TIMEOUT_SECONDS = 300
 CLEANUP_TIMEOUT_SECONDS = 20
 LEFTOVER_LABELS = ("dev.agentcore.stage=prepare", "dev.agentcore.role=sandbox")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # the builder's, around a program's standard error
 # Lines of the builder itself, which say nothing about why a program in it failed.
 BUILDER_CHATTER = ("--->", "Removing intermediate", "Step ", "Successfully ")
 
@@ -98,18 +100,18 @@ def _build(
             forcerm=True,
             decode=True,
         )
-        _raise_on_error(lines)
+        raise_on_error(lines)
     except APIError as error:
         raise ImageError(f"the image build failed: {last_line(str(error))}") from error
 
 
-def _raise_on_error(lines: Any) -> None:
+def raise_on_error(lines: Any) -> None:
     """Read the build's output to its end; an error is told with what the program said last."""
     said = ""
     for line in lines:
         if "error" in line:
             raise ImageError(f"the image build failed: {last_line(line['error'])} {said}".rstrip())
-        text = last_line(line.get("stream", ""))
+        text = last_line(COLOURS.sub("", line.get("stream", "")))
         if text and not text.startswith(BUILDER_CHATTER):
             said = f"({text})"
 

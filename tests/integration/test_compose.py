@@ -1,6 +1,9 @@
-"""docker-compose.yml as real Compose reads it."""
+"""docker-compose.yml as real Compose reads it, and what its services are asked for their health.
+
+`make compose-test` brings it up; here nothing is started but what the other tests use, too."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,56 +11,162 @@ from typing import Any
 
 import pytest
 
-from tests.harness import ROOT
+from deploy.compose.program import command
+from tests.harness import ROOT, Stack, wait_until
 
-SERVICES = {"postgres", "redis", "migrate", "api", "worker", "control", "beat", "flower"}
+OURS = {"migrate", "api", "worker", "control", "beat", "flower"}
+SERVICES = OURS | {"postgres", "redis"}
+DEVELOPMENT = {"api-dev", "registry"}
+TEXT = (ROOT / "docker-compose.yml").read_text()
 
 
-@pytest.fixture(scope="module")
-def compose() -> dict[str, Any]:
-    program = Path(sys.executable).with_name("docker-compose")
+def read(*words: str) -> dict[str, Any]:
+    shell = {k: v for k, v in os.environ.items() if not k.startswith(("AGENTCORE", "COMPOSE"))}
     done = subprocess.run(
-        [program, "-f", ROOT / "docker-compose.yml", "config", "--format", "json"],
-        capture_output=True, text=True, timeout=60,
+        [*command(), "--project-name", "a_b-c", *words, "config", "--format", "json"],
+        env=shell | {"DOCKER_GROUP_ID": "7"}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
 
-def test_compose_accepts_the_file_with_all_services(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == SERVICES
+@pytest.fixture(scope="module")
+def everything() -> dict[str, Any]:
+    return dict(read("--profile", "*")["services"])
 
 
-def test_every_published_port_is_on_loopback(compose: dict[str, Any]) -> None:
-    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+def test_without_a_profile_there_is_nothing_for_developers() -> None:
+    assert set(read()["services"]) == SERVICES
+
+
+def test_the_profile_dev_adds_hot_reload_and_a_registry(everything: dict[str, Any]) -> None:
+    assert set(everything) == SERVICES | DEVELOPMENT
+    assert everything["api-dev"]["build"]["target"] == "development"
+    assert everything["registry"]["ports"][0]["published"] == "5000"
+
+
+def test_the_file_names_no_version_and_no_project() -> None:
+    assert not any(line.startswith(("version:", "name:")) for line in TEXT.splitlines())
+
+
+def test_every_published_port_is_on_loopback(everything: dict[str, Any]) -> None:
+    ports = [port for service in everything.values() for port in service.get("ports", [])]
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    assert {port["published"] for port in ports} == {"8002", "5555", "8003", "5000"}
 
 
-def test_no_service_carries_a_secret_as_a_value(compose: dict[str, Any]) -> None:
-    for service in compose["services"].values():
+def test_no_service_carries_a_secret_as_a_value(everything: dict[str, Any]) -> None:
+    for service in everything.values():
         for name, value in (service.get("environment") or {}).items():
             assert "PASSWORD" not in name or name.endswith("_FILE")
             assert "://" not in value or name.endswith("_FILE")
 
 
-def test_only_the_worker_reaches_the_engine(compose: dict[str, Any]) -> None:
+def test_every_secret_is_a_file(everything: dict[str, Any]) -> None:
+    secrets = read()["secrets"]
+    assert {Path(item["file"]).parent for item in secrets.values()} == {ROOT / "secrets"}
+
+
+def test_only_the_worker_reaches_the_engine(everything: dict[str, Any]) -> None:
     holders = {
         name
-        for name, service in compose["services"].items()
+        for name, service in everything.items()
         for volume in service.get("volumes") or []
         if "docker.sock" in volume.get("source", "")
     }
     assert holders == {"worker"}
+    assert {name for name in everything if everything[name].get("group_add")} == {"worker"}
+    assert everything["worker"]["group_add"] == ["7"]
+    assert {name for name in everything if everything[name].get("userns_mode")} == {"worker"}
 
 
-def test_our_processes_are_hardened(compose: dict[str, Any]) -> None:
-    for name in SERVICES - {"postgres", "redis"}:
-        service = compose["services"][name]
+def test_every_service_is_hardened_and_limited(everything: dict[str, Any]) -> None:
+    for service in everything.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
+        assert not service.get("cap_add")
         assert service["security_opt"] == ["no-new-privileges:true"]
+        assert 0 < int(service["mem_limit"]) <= 1 << 30
+        assert 0 < service["cpus"] <= 1  # more would not start on a host with one
+        assert 0 < service["pids_limit"] <= 1000
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}
+        assert not service.get("privileged")
 
 
-def test_what_can_be_asked_for_its_health_is(compose: dict[str, Any]) -> None:
-    for name in ("postgres", "redis", "api", "worker", "flower"):
-        assert "healthcheck" in compose["services"][name]
+def test_every_service_that_goes_on_has_a_health_check(everything: dict[str, Any]) -> None:
+    for name, service in everything.items():
+        goes_on = name not in ("migrate", "registry")  # the one ends, the other is for trying
+        assert ("test" in service.get("healthcheck", {})) is goes_on, name
+
+
+def test_ours_wait_for_the_migration_and_it_for_the_database(everything: dict[str, Any]) -> None:
+    for name in (OURS | {"api-dev"}) - {"migrate"}:
+        conditions = {k: v["condition"] for k, v in everything[name]["depends_on"].items()}
+        assert conditions == {
+            "migrate": "service_completed_successfully",
+            "redis": "service_healthy",
+        }
+    assert everything["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert everything["migrate"]["restart"] == "no"
+
+
+def test_database_and_broker_have_no_way_out(everything: dict[str, Any]) -> None:
+    assert set(everything["postgres"]["networks"]) == {"internal"}
+    assert set(everything["redis"]["networks"]) == {"internal"}
+    assert read()["networks"]["internal"]["internal"] is True
+    assert "egress" not in everything["api"]["networks"]
+
+
+def test_the_engine_finds_egress_sockets_where_the_worker_makes_them(
+    everything: dict[str, Any],
+) -> None:
+    worker = everything["worker"]
+    volume = read()["volumes"]["egress"]
+    folder = f"/var/lib/docker/volumes/{volume['name']}/_data"
+    assert worker["environment"]["AGENTCORE_EGRESS_DIRECTORY"] == folder
+    assert folder in [item["target"] for item in worker["volumes"]]
+    # Another user's, or one that others may enter, is refused by the worker.
+    assert "uid=1000,gid=1000,mode=0700" in volume["driver_opts"]["o"]
+
+
+def test_metrics_of_the_worker_are_not_published(everything: dict[str, Any]) -> None:
+    worker = everything["worker"]
+    assert worker["environment"]["AGENTCORE_WORKER_METRICS_PORT"] == "9090"
+    assert "ports" not in worker
+
+
+def test_the_broker_refuses_what_it_has_no_room_for() -> None:
+    from deploy.compose_secrets import values
+
+    lines = values()["redis_conf"].splitlines()
+    assert "maxmemory-policy noeviction" in lines
+    assert any(line.startswith("requirepass ") for line in lines)
+
+
+@pytest.mark.parametrize("what", ["worker", "sweep"])
+def test_who_lives_is_found_well_and_who_is_gone_is_not(stack: Stack, what: str) -> None:
+    stack.wait_ready()
+
+    def look(**settings: str) -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "deploy.healthcheck", what],
+            cwd=ROOT, env=stack.environment | settings, capture_output=True, timeout=60,
+        ).returncode  # fmt: skip
+
+    wait_until(lambda: look() == 0, 30, f"health of the {what}")
+    elsewhere = stack.owner_url.replace("/agentcore?", "/postgres?")
+    assert elsewhere != stack.owner_url
+    assert look(AGENTCORE_DATABASE_URL=elsewhere) == 1
+
+
+def test_a_worker_of_another_host_is_not_taken_for_ones_own(stack: Stack) -> None:
+    stack.wait_ready()
+    look = (
+        "import socket; socket.gethostname = lambda: 'elsewhere'\n"
+        "from deploy.healthcheck import main; raise SystemExit(main(['worker']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=ROOT, env=stack.environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "no sign of the worker for 30 s\n")

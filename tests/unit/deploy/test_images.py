@@ -8,6 +8,7 @@ from deploy.baseimage import debian_tag
 from deploy.docker import prepare_rootfs
 from deploy.errors import ImageError
 from deploy.imagecontext import content_hash, sandbox_context, tar_of
+from deploy.images import raise_on_error
 
 FILES = {"sandbox.Dockerfile": b"FROM scratch\n", "guest/__main__.py": b"print()\n"}
 
@@ -96,3 +97,15 @@ def test_special_modes_are_dropped(tmp_path: Path, mode: int) -> None:
     prepare_rootfs.drop_special_modes(tmp_path)
     assert program.stat().st_mode & 0o6002 == 0
     assert program.stat().st_mode & 0o770 == mode & 0o770
+
+
+def test_a_failed_build_is_told_with_what_its_program_said_last() -> None:
+    lines = [
+        {"stream": "Step 1/1 : RUN x"},
+        {"stream": "\x1b[91mno such package\n\x1b[0m"},
+        {"stream": "\x1b[0m"},
+        {"stream": "Removing intermediate container 1"},
+        {"error": "returned a non-zero code: 1"},
+    ]
+    with pytest.raises(ImageError, match=r"non-zero code: 1 \(no such package\)$"):
+        raise_on_error(lines)

@@ -1,0 +1,1 @@
+"""Runs docker-compose.yml: what it needs from this host, and the program that reads it."""

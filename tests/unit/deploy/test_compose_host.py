@@ -1,0 +1,66 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import compose_secrets
+from deploy.compose import host, program
+from deploy.errors import ComposeError
+
+
+def test_facts_come_after_what_people_set(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    host.write(path, {"A": "1", "B": "2"})
+    assert path.read_text() == f"{host.MARK}\nA=1\nB=2\n"
+    path.write_text("# mine\nexport B=9\n" + path.read_text())
+    host.write(path, {"A": "3", "B": "4", "C": "5"})
+    assert path.read_text() == f"# mine\nexport B=9\n{host.MARK}\nA=3\nC=5\n"
+    host.write(path, {})
+    assert path.read_text() == f"# mine\nexport B=9\n{host.MARK}\n"
+
+
+def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    with pytest.raises(ComposeError, match="DOCKER_HOST"):
+        host.facts({})
+
+
+def test_compose_is_the_one_of_the_environment_else_the_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program.command()[0] == str(Path(sys.executable).with_name("docker-compose"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ComposeError, match="make bootstrap"):
+        program.command()
+    (tmp_path / "docker").touch(mode=0o755)
+    assert program.command()[:2] == ["docker", "compose"]
+
+
+def test_a_compose_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "command", lambda: ["false"])
+    with pytest.raises(ComposeError, match="docker compose up --wait: exit code 1"):
+        program.run("up", "--wait")
+
+
+def test_the_command_refuses_what_it_does_not_know() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.compose", "explode"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    compose_secrets.main(folder)
+    first = {path.name: path.read_text() for path in folder.iterdir()}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
+    compose_secrets.main(folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == first
+    compose_secrets.main(tmp_path / "others")
+    others = {path.name: path.read_text() for path in (tmp_path / "others").iterdir()}
+    assert others.keys() == first.keys()
+    assert not set(others.values()) & set(first.values())
