@@ -9,17 +9,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import select
 
 from api.auth import Authenticated
 from api.errors import responses
 from api.pages import Wanted, decode_cursor, encode_cursor, newest
-from models.errors import RequestRefusedError
+from models.errors import NotFoundError, RequestRefusedError
 from models.execution import Execution, ExecutionPage, ExecutionRequest
 from models.permissions import Permission
 from models.security import ProfileName
 from models.session import autocommit, transaction
 from models.settings import load_settings
 from models.status import Status
+from models.tables import ExecutionRow
 from models.types import Name
 from models.views import execution_view, load_execution
 from worker import submit as submitting
@@ -151,12 +153,21 @@ async def _ended(
     if not wait:
         return await run_in_threadpool(load, execution_id, caller)
     with request.app.state.waiters.register(execution_id) as ended:
-        execution = await run_in_threadpool(load, execution_id, caller)
-        if execution.status.is_terminal:
-            return execution
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), wait)
+        if not await run_in_threadpool(_has_ended, execution_id, caller):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), wait)
     return await run_in_threadpool(load, execution_id, caller)
+
+
+def _has_ended(execution_id: UUID, caller: Caller) -> bool:
+    query = select(ExecutionRow.status).where(
+        ExecutionRow.id == execution_id, ExecutionRow.tenant_id == caller.tenant_id
+    )
+    with autocommit() as session:
+        status = session.scalar(query)
+    if status is None:
+        raise NotFoundError(f"no execution {execution_id}")
+    return Status(status).is_terminal
 
 
 def _load(execution_id: UUID, caller: Caller) -> Execution:
