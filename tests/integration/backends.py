@@ -59,6 +59,12 @@ class Own:
         pool = self.backend._pool
         wait_until(lambda: pool.waiting == pool.target, FILL_TIMEOUT, "a full pool")
 
+    def await_quiet(self) -> None:
+        """Wait until as many wait as should, and no other container is there."""
+        self.await_pool()
+        pool = self.backend._pool
+        wait_until(lambda: len(self.ids()) == pool.waiting == pool.target, 20, "nothing else")
+
     def containers(self) -> list[dict[str, Any]]:
         """Return all containers of this backend, as the engine lists them."""
         labels = [

@@ -37,8 +37,8 @@ def own(engine: docker.DockerClient, sandbox_image: str) -> Iterator[Own]:
 
 @pytest.fixture
 def warm(own: Own) -> Own:
-    """The same, full again."""
-    own.await_pool()
+    """The same, full again, and nothing else running."""
+    own.await_quiet()
     return own
 
 
@@ -250,8 +250,7 @@ def test_a_cancel_before_user_code_and_a_lost_lease_end_it_too(warm: Own) -> Non
     spec = warm.spec(HOLD)
     with pytest.raises(AbandonedError):
         warm.backend.run(spec, lambda _: _later(warm.backend.abandon, spec.execution_id, 1))
-    warm.await_pool()
-    assert len(warm.ids()) == warm.backend._pool.waiting  # and nothing else is left
+    warm.await_quiet()
 
 
 def test_a_second_attempt_ends_the_first_ones_warm_sandbox_before_it_runs(

@@ -36,7 +36,7 @@ def own(dockerd: OwnEngine, sandbox_image: str, monkeypatch: pytest.MonkeyPatch)
         yield made
         made.await_pool()
         _sweep(made)
-        assert len(made.ids()) == made.backend._pool.waiting
+        made.await_quiet()
     assert not dockerd.in_containers()
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.harness import Api, Stack, free_port, wait_until
-from tests.integration.facts import bare_stack, containers, start_worker
+from tests.integration.facts import bare_stack, column, containers, start_worker
 
 SIZE = 2  # sandboxes that wait in each worker
 ABANDONED = "70"  # exit code of a supervisor whose input ended
@@ -90,16 +90,24 @@ def test_a_killed_workers_sandboxes_end_by_themselves_and_another_worker_removes
 def test_a_worker_that_hangs_loses_its_sandboxes_and_has_new_ones_when_it_goes_on(
     workers: Stack, engine: docker.DockerClient, api: Api
 ) -> None:
-    hung = workers.processes["run-a"]
-    before = _owned(engine, workers, hung.pid)
-    os.kill(hung.pid, signal.SIGSTOP)
+    limits = {"max_execution_time_seconds": 120}
+    running = api.submit("import time; time.sleep(100)", execution_limits=limits)["id"]
+    api.wait_started(running)
+    pid = int(column(workers, "lease_owner", running).rpartition(":")[2])
+    (name,) = (name for name, process in workers.processes.items() if process.pid == pid)
+    wait_until(lambda: len(_owned(engine, workers, pid)) == SIZE + 1, 30, "one in use, two ready")
+    assert not containers(engine, workers, running)  # with its label: it was started ahead
+    before = _owned(engine, workers, pid)
+    os.kill(pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: not _owned(engine, workers, hung.pid), 30, "the other worker's sweep")
+        wait_until(lambda: not _owned(engine, workers, pid), 30, "the other worker's sweep")
+        execution = api.outcome(running)
     finally:
-        os.kill(hung.pid, signal.SIGCONT)
-    wait_until(lambda: _is_full(engine, workers, "run-a"), 30, "new ones")
-    assert before.keys().isdisjoint(_owned(engine, workers, hung.pid))
-    workers.stop("run-b")
+        os.kill(pid, signal.SIGCONT)
+    assert (execution["status"], execution["reason"]) == ("lost", "worker_lost")
+    wait_until(lambda: _is_full(engine, workers, name), 30, "new ones")
+    assert before.keys().isdisjoint(_owned(engine, workers, pid))
+    workers.stop(*({"run-a", "run-b"} - {name}))
     assert _engine_of(api.run("pass"))["warm"] is True
 
 
