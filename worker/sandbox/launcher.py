@@ -3,8 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -24,12 +23,12 @@ from worker.sandbox.errors import (
     EngineUnavailableError,
     ImageUnavailableError,
     IsolationRefusedError,
-    SandboxCancelledError,
 )
 from worker.sandbox.full_network import ensure_network
 from worker.sandbox.launched import Launched
 from worker.sandbox.network import Egress
 from worker.sandbox.removal import Removal
+from worker.sandbox.turns import Turns
 
 log = structlog.get_logger()
 
@@ -37,7 +36,6 @@ AGE_SLACK = 60  # seconds that a supervisor waits beyond the age at which it is 
 # At the same moment: all that the processors can do, and few enough that each is over soon; of two
 # hundred together every one takes as long as all of them, and the engine's timeout ends it.
 STARTS = 4 * (os.cpu_count() or 1)
-TURN_LOOK = 0.5  # seconds between two looks whether whoever waits for a turn was cancelled
 DEADLINE_SLACK = 60  # seconds past the longest time after which any worker removes a container
 
 
@@ -53,7 +51,7 @@ class Launcher:
         self._egress = egress
         self._removal = Removal(client)
         self._warm: set[str] = set()
-        self._turns = threading.Semaphore(STARTS)
+        self._turns = Turns(STARTS)
 
     def cold(self, spec: SandboxConfig, cancelled: threading.Event) -> Launched:
         """Start the sandbox of an execution. Raises what the contract of a backend names."""
@@ -62,7 +60,7 @@ class Launcher:
             container.LABEL_ATTEMPT: str(spec.attempt),
         }
         seconds = spec.limits.execution_time_seconds
-        with self._turn(cancelled):
+        with self._turns.turn(cancelled):
             return self._launch(spec, container.attempt_name(spec), labels, seconds)
 
     def warm(self, spec: SandboxConfig) -> Launched:
@@ -76,7 +74,7 @@ class Launcher:
             name = f"agentcore-warm-{token}"
             labels = {container.LABEL_WARM: token}
             image = self.image_id(spec.image_reference)  # if it changes now, it seems changed
-            with self._turn(threading.Event()):
+            with self._turns.turn(threading.Event()):
                 launched = self._launch(spec, name, labels, seconds, token=token)
         except BaseException:
             self._warm.discard(token)
@@ -88,17 +86,6 @@ class Launcher:
             raise
         launched.image_id = image or ""
         return launched
-
-    @contextmanager
-    def _turn(self, cancelled: threading.Event) -> Iterator[None]:
-        """Be one of the few that start. Raises SandboxCancelledError if that comes first."""
-        while not self._turns.acquire(timeout=TURN_LOOK):
-            if cancelled.is_set():
-                raise SandboxCancelledError
-        try:
-            yield
-        finally:
-            self._turns.release()
 
     def _look_inside(self, launched: Launched) -> None:
         """Verify the isolation ahead, too; and let the supervisor wait until it is too old."""
