@@ -30,8 +30,8 @@ OPTIONS = {
     "plan_cache_mode": "force_generic_plan",
 }
 POOL_TIMEOUT = 10  # seconds to wait for a free connection
-# Seconds; a connection that was idle for longer is asked first: what lies between may have
-# forgotten it without a word. Half a minute is what the strictest firewalls keep.
+# Seconds; a connection that was idle for longer is asked first: a firewall on the way may have
+# forgotten it without a word. They do so after minutes.
 QUIET_SECONDS = 30.0
 
 

@@ -11,19 +11,44 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, Uuid, any_, func, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Update, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models import audit
 from models.sandbox import Outcome
 from models.session import autocommit, transaction
 from models.status import Reason, Status
-from models.tables import RUNNING, ExecutionRow
+from models.tables import ExecutionRow
 from worker import fault_points, shares
 
 MAX_WHY = 500  # characters of a reason that are recorded
 MAX_BACKOFF = 30  # seconds between attempts to start the same execution
+
+
+# Written out: to build one of these takes longer than the database needs for it. The status is a
+# value where the row is found by its id: as a word it would call for a partial index, which is
+# small until it is not.
+_CLAIM = text("""
+UPDATE executions SET status = 'running', attempt = attempt + 1, lease_owner = :worker,
+    lease_expires_at = now() + make_interval(secs => :lease), send_count = 0
+WHERE id = :id AND status = :queued AND released
+RETURNING attempt, max_attempts, user_starts, request
+""")
+# One statement: no event without the start, no start without its events.
+_START = text("""
+WITH started AS (
+    UPDATE executions SET user_starts = user_starts + 1, started_at = now()
+    WHERE id = :id AND attempt = :attempt AND status = :running AND cancel_requested_at IS NULL
+    RETURNING id
+)
+SELECT append_audit_event(id, kind, data)
+FROM started, unnest(CAST(:kinds AS text[]), CAST(:data AS text[])) AS events (kind, data)
+""")
+_RENEW = text("""
+UPDATE executions SET lease_expires_at = now() + make_interval(secs => :lease)
+WHERE lease_owner = :worker AND status = 'running' AND id = ANY(CAST(:ids AS uuid[]))
+RETURNING id, attempt, cancel_requested_at
+""")
 
 
 class LeaseLostError(Exception):
@@ -59,28 +84,14 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
 
     What is held back cannot be taken, so that no tenant ever runs more than its share.
     """
+    values = {
+        "id": execution_id,
+        "queued": Status.QUEUED,
+        "worker": worker_id,
+        "lease": lease_seconds,
+    }
     with autocommit() as session:
-        row = session.execute(
-            update(ExecutionRow)
-            .where(
-                ExecutionRow.id == execution_id,
-                ExecutionRow.status == Status.QUEUED,
-                ExecutionRow.released,
-            )
-            .values(
-                status=Status.RUNNING,
-                attempt=ExecutionRow.attempt + 1,
-                lease_owner=worker_id,
-                lease_expires_at=_from_now(lease_seconds),
-                send_count=0,
-            )
-            .returning(
-                ExecutionRow.attempt,
-                ExecutionRow.max_attempts,
-                ExecutionRow.user_starts,
-                ExecutionRow.request,
-            )
-        ).first()
+        row = session.execute(_CLAIM, values).first()
     if row is None:
         return None
     fault_points.reach("after_claim")
@@ -98,24 +109,18 @@ def start_user_code(claim: Claim, isolation: dict[str, Any]) -> None:
 
     Raises LeaseLostError, or CancelledError when a cancel came first.
     """
-    facts = {"attempt": claim.attempt, "isolation": isolation}
-    events = [(audit.USER_CODE_STARTED, facts)]
+    events = [(audit.USER_CODE_STARTED, {"attempt": claim.attempt, "isolation": isolation})]
     if isolation.get("missing"):
         events.insert(0, (audit.ISOLATION_WEAKER, _weaker(claim, isolation)))
-    started = (
-        fenced(claim)
-        .where(ExecutionRow.cancel_requested_at.is_(None))
-        .values(user_starts=ExecutionRow.user_starts + 1, started_at=func.now())
-        .returning(ExecutionRow.id)
-        .cte("started")
-    )
-    # One statement: no event without the start, no start without the event.
-    append = [
-        func.append_audit_event(started.c.id, kind, json.dumps(data, sort_keys=True))
-        for kind, data in events
-    ]
+    values = {
+        "id": claim.execution_id,
+        "attempt": claim.attempt,
+        "running": Status.RUNNING,
+        "kinds": [kind for kind, _ in events],
+        "data": [json.dumps(facts, sort_keys=True) for _, facts in events],
+    }
     with autocommit() as session:
-        if session.execute(select(*append)).first() is None:
+        if session.execute(_START, values).first() is None:
             raise CancelledError if _is_ours(session, claim) else LeaseLostError
 
 
@@ -144,18 +149,9 @@ def renew(worker_id: str, running: Collection[UUID], lease_seconds: float) -> Se
 
     A lease whose execution no thread runs any more is left to expire.
     """
+    values = {"worker": worker_id, "ids": list(running), "lease": lease_seconds}
     with autocommit() as session:
-        rows = session.execute(
-            update(ExecutionRow)
-            .where(
-                ExecutionRow.lease_owner == worker_id,
-                RUNNING,
-                # An array, not a list of as many parameters: one statement to prepare.
-                ExecutionRow.id == any_(literal(list(running), ARRAY(Uuid))),
-            )
-            .values(lease_expires_at=_from_now(lease_seconds))
-            .returning(ExecutionRow.id, ExecutionRow.attempt, ExecutionRow.cancel_requested_at)
-        ).all()
+        rows = session.execute(_RENEW, values).all()
     return [
         Renewed(
             execution_id=row.id,

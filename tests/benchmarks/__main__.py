@@ -45,7 +45,7 @@ def main() -> int:
     parts = ", ".join(f"{name} {seconds}" for name, seconds in facts["seconds_of_parts"].items())
     print(f"\n{facts['seconds']} s ({parts}); written to", path, *pictures)
     if failed:
-        print(f"failed: {', '.join(failed)}")
+        print(f"failed, or did not run: {', '.join(failed)}")
     return 1 if failed else 0
 
 
@@ -53,13 +53,16 @@ def _measure(scene: Scene, names: list[str]) -> tuple[list[Row], list[str], dict
     """Return the rows of the parts, which of them failed, and the seconds that each took."""
     subjects = Subjects(scene)
     rows: list[Row] = []
-    failed = []
-    took = {}
+    failed: list[str] = []
+    took: dict[str, int] = {}
     for name in names:
         scene.begin(name)
         begun = time.monotonic()
         try:
             found = PARTS[name].rows(scene, subjects)
+        except KeyboardInterrupt:
+            print("interrupted: what was measured before is reported", flush=True)
+            return rows, [*failed, *names[names.index(name) :]], took
         except Exception as error:
             # Whatever it is: the figures of the other parts are not to be lost with it.
             traceback.print_exc()

@@ -1,10 +1,12 @@
 """A batch: one program over many inputs, beside as many executions of one program each."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from tests.benchmarks.drivers.process import Driver
 from tests.benchmarks.drivers.rest import Rest, encoded
-from tests.benchmarks.rows import Row, measured, unmeasured
+from tests.benchmarks.rows import Row, in_turn, measured, unmeasured
 from tests.benchmarks.scene import Scene
 from tests.benchmarks.subjects import WARM, Subjects, warm
 
@@ -14,6 +16,8 @@ IN_FLIGHT = 8
 ROUNDS, QUICK_ROUNDS = 3, 1
 PAGE = 1000  # results of one request
 PROGRAM = "print(sum(map(int, input().split())))"
+# Percent of a processor that a batch may use: by default, and as much as there is in one.
+SHARES = {"half a processor, by default": 50, "a whole processor": 100}
 ONE = "one execution for each program, 8 in flight over REST"
 
 
@@ -21,33 +25,33 @@ def rows(scene: Scene, subjects: Subjects) -> list[Row]:
     """Measure programs a second, until every result is in the client's hands."""
     client = warm(scene).rest()
     count = scene.choose(INPUTS, QUICK_INPUTS)
-    batch = batch_of(count)
     drivers = subjects.choose(WARM)
     if not drivers:
-        return [unmeasured(batch, "programs/s", subjects.refusals[WARM])]
-    rates: dict[str, list[float]] = {ONE: [], batch: []}
+        return [unmeasured("a batch", "programs/s", subjects.refusals[WARM])]
+    alone = scene.choose(ALONE, QUICK_ALONE)
+    ways: dict[str, Callable[[], float]] = {ONE: partial(_alone, drivers[WARM], alone)}
+    for share, percent in SHARES.items():
+        ways[batch_of(count, share)] = partial(_batch, client, count, percent)
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(scene.choose(ROUNDS, QUICK_ROUNDS)):
-        for name in (ONE, batch) if number % 2 else (batch, ONE):
+        for name in in_turn(list(ways), number):
             drivers[WARM].settle()
             scene.tell(f"round {number + 1}, {name}", at_once=True)
-            if name == batch:
-                rates[name].append(_batch(client, count))
-            else:
-                rates[name].append(_alone(drivers[WARM], scene.choose(ALONE, QUICK_ALONE)))
+            rates[name].append(ways[name]())
     return measured("programs/s", rates, ONE)
 
 
-def batch_of(count: int) -> str:
-    """Return the name of the row of a batch of so many."""
-    return f"a batch of {count}, from submit to its last result"
+def batch_of(count: int, share: str) -> str:
+    """Return the name of the row of a batch of so many with that share of a processor."""
+    return f"a batch of {count} with {share}, to its last result"
 
 
-def _batch(client: Rest, count: int) -> float:
+def _batch(client: Rest, count: int, percent: int) -> float:
     """Run a batch, read all its results, check each, and return programs a second."""
     body = encoded(
         source=PROGRAM,
         inputs=[f"{number} 1" for number in range(count)],
-        execution_limits={"max_execution_time_seconds": 30},
+        execution_limits={"max_execution_time_seconds": 30, "max_cpu_percent": percent},
     )
     client.connect()
     begun = time.perf_counter()

@@ -78,17 +78,21 @@ class Scene:
         """Return the deployment of that name, started at the first time."""
         if name not in self._deployments:
             made = self.new_deployment(name, **settings)
-            self.ends.callback(made.down)
             self.tell(f"starting the deployment {name!r}", at_once=True)
             made.up()
             self._deployments[name] = made
         return self._deployments[name]
 
     def new_deployment(self, name: str, **settings: str) -> Deployment:
-        """Return a deployment with a database of its own, not started."""
+        """Return a deployment with a database of its own, not started.
+
+        Whoever starts it may take it down; in the end, and when interrupted, that is done here.
+        """
         self._number += 1
         directory = self.directory / f"{name}-{self._number}"
-        return Deployment(self.services, directory, self._number, self.image, **settings)
+        made = Deployment(self.services, directory, self._number, self.image, **settings)
+        self.ends.callback(made.down)
+        return made
 
     def driver(
         self,

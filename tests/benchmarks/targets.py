@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.benchmarks.batch import batch_of
+from tests.benchmarks.batch import INPUTS, SHARES, batch_of
 from tests.benchmarks.latency import PLATFORM_WARM
 from tests.benchmarks.load import at
 from tests.benchmarks.rows import Row
@@ -35,8 +35,9 @@ def judged(rows: Sequence[Row]) -> list[tuple[str, str, str, bool]]:
     if sustained and plain:
         what = f"sustained with {SUSTAINED_AT} in flight, over the plain SDK's"
         found.append(_least(what, sustained / plain, 1, "times"))
-    batches = [medians.get((batch_of(count), "programs/s")) for count in (100, 1000)]
-    found += [_least("in a batch", rate, PROGRAMS, "programs/s") for rate in batches]
+    for share in SHARES:
+        rate = medians.get((batch_of(INPUTS, share), "programs/s"))
+        found.append(_least(f"a batch with {share}", rate, PROGRAMS, "programs/s"))
     return [line for line in found if line is not None]
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from models.sandbox import Outcome
 from models.status import Reason, Status
 from tests.harness import wait_until
 from tests.integration.backends import Own, container_of, own_backend, was_warm
+from worker.sandbox.connection import Connection
 from worker.sandbox.errors import (
     AbandonedError,
     ImageUnavailableError,
@@ -218,6 +220,20 @@ def test_a_job_succeeds_whatever_became_of_those_that_waited(
     # Of one that is paused nobody knows until it is asked.
     wait_until(lambda: was_warm(warm.run()), 30, "a whole one")
     wait_until(lambda: not waiting & warm.ids(), 30, "the removal of the broken ones")
+
+
+def test_those_that_give_up_just_as_they_are_taken_cost_their_job_nothing(
+    warm: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "has_news", lambda _: False)
+    waiting = warm.ids()
+    for shelf in warm.backend._pool._stock._shelves.values():
+        for sandbox in shelf.waiting:
+            sandbox.connection._socket.shutdown(socket.SHUT_WR)
+    wait_until(lambda: {item["State"] for item in warm.containers()} == {"exited"}, 20, "the ends")
+    outcome = warm.run("print('ran')")
+    assert _ended(outcome) == (Status.SUCCEEDED, None, b"ran\n")
+    assert not any(item.startswith(container_of(outcome)) for item in waiting)
 
 
 def test_a_cancel_and_a_time_limit_end_a_warm_run_and_its_container(warm: Own) -> None:

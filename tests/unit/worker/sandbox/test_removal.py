@@ -1,22 +1,40 @@
-"""Removing containers beside the recording of outcomes."""
+"""Containers that are removed beside other work, and what the sweep makes of them."""
 
 import threading
-from types import SimpleNamespace
 
 import pytest
+import requests
+from docker.errors import APIError, NotFound
 
+from models.settings import Settings
+from tests.harness import wait_until
+from worker.sandbox import removal as removing
+from worker.sandbox.client import EngineClient
+from worker.sandbox.docker_backend import DockerBackend
 from worker.sandbox.removal import Removal
+
+ID = "0123456789abcdef"
+LABELS = {"dev.agentcore.warm": "token", "dev.agentcore.worker": "dead:1",
+          "dev.agentcore.deadline": "1"}  # fmt: skip
 
 
 class Engine:
+    """Removes what it is told to, once it may."""
+
     def __init__(self):
         self.removed = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
+        self.may_remove = threading.Event()
+        self.may_remove.set()
+        self.error = None
 
     def remove_container(self, container_id, **_options):
-        assert self.may_go_on.wait(10)
+        assert self.may_remove.wait(20)
+        if self.error:
+            raise self.error
         self.removed.append(container_id)
+
+    def containers(self, **_options):
+        return [{"Id": ID, "Labels": LABELS, "State": "running"}]
 
 
 @pytest.fixture
@@ -26,34 +44,94 @@ def engine():
 
 @pytest.fixture
 def removal(engine):
-    made = Removal(SimpleNamespace(api=engine))
+    client = EngineClient(1)
+    client._api = engine
+    made = Removal(client)
     yield made
-    engine.may_go_on.set()
+    engine.may_remove.set()
     made.close()
 
 
-def test_what_may_wait_is_removed_in_the_background(removal, engine):
-    engine.may_go_on.clear()
-    done = threading.Event()
-    removal.remove("a", done.set, may_wait=True)
-    assert removal.has("a")
-    assert not done.is_set()
-    engine.may_go_on.set()
-    assert done.wait(10)
+def test_what_may_wait_is_removed_beside_its_caller_and_known_until_then(engine, removal):
+    done = []
+    engine.may_remove.clear()
+    removal.remove(ID, lambda: done.append(ID), may_wait=True)
+    assert removal.has(ID)
+    assert done == []
+    engine.may_remove.set()
+    wait_until(lambda: done == [ID], 20, "the removal")
+    assert engine.removed == [ID]
+    assert not removal.has(ID)
+
+
+def test_what_may_not_wait_is_gone_when_the_call_returns(engine, removal):
+    done = []
+    removal.remove(ID, lambda: done.append(ID), may_wait=False)
+    assert (engine.removed, done, removal.has(ID)) == ([ID], [ID], False)
+
+
+def test_whoever_comes_when_too_many_wait_removes_it_himself(engine, removal, monkeypatch):
+    engine.may_remove.clear()
+    for number in range(removing.MAX_WAITING):
+        removal.remove(str(number), lambda: None, may_wait=True)
+    done = []
+    last = threading.Thread(
+        target=removal.remove, args=(ID, lambda: done.append(ID)), kwargs={"may_wait": True}
+    )
+    last.start()
+    assert last.is_alive()
+    engine.may_remove.set()
+    last.join(20)
+    assert done == [ID]
+
+
+def test_closing_waits_for_what_is_to_be_removed_and_later_ones_are_removed_at_once(
+    engine, removal
+):
+    for number in range(10):
+        removal.remove(str(number), lambda: None, may_wait=True)
     removal.close()
-    assert not removal.has("a")
+    assert len(engine.removed) == 10
+    removal.remove(ID, lambda: None, may_wait=True)
+    assert engine.removed[-1] == ID
 
 
-def test_closing_waits_for_all_that_is_to_be_removed(removal, engine):
-    for name in map(str, range(20)):
-        removal.remove(name, lambda: None, may_wait=True)
-    removal.close()
-    assert len(engine.removed) == 20
+@pytest.mark.parametrize(
+    "error", [APIError("500"), NotFound("gone"), requests.exceptions.ConnectionError("away")]
+)
+def test_a_removal_that_fails_is_over_too(engine, removal, error):
+    done = []
+    engine.error = error
+    removal.remove(ID, lambda: done.append(ID), may_wait=False)
+    assert done == [ID]
+    assert not removal.has(ID)
 
 
-def test_what_comes_after_the_end_is_removed_at_once(removal, engine):
-    removal.close()
-    done = threading.Event()
-    removal.remove("late", done.set, may_wait=True)
-    assert engine.removed == ["late"]
-    assert done.is_set()
+@pytest.fixture
+def backend(engine):
+    settings = Settings(database_url="unused://", broker_url="unused://")
+    made = DockerBackend(settings, "own:1")
+    made._client._api = engine
+    yield made
+    engine.may_remove.set()
+    made.close()
+
+
+def _sweep(backend):
+    return backend.sweep(lambda *_: False, lambda _: False)
+
+
+def test_the_sweep_leaves_alone_what_is_about_to_be_removed_anyway(engine, backend):
+    engine.may_remove.clear()
+    backend._launcher._removal.remove(ID, lambda: None, may_wait=True)
+    assert _sweep(backend) == 0
+    engine.may_remove.set()
+    wait_until(lambda: engine.removed == [ID], 20, "the removal")
+    assert _sweep(backend) == 1
+
+
+def test_the_sweep_counts_what_it_has_removed_itself(engine, backend):
+    engine.error = NotFound("gone")
+    assert _sweep(backend) == 0
+    engine.error = None
+    assert _sweep(backend) == 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import signal
 import sys
 import time
 
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER, SOURCE = "/workspace", "/workspace/main.py"
-PR_SET_DUMPABLE = 4
+PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
+SIGKILL = 9  # as in signal, which would be in the memory of every run
 PAUSE_SECONDS = 0.0002  # for killed processes to be gone
 _prctl = ctypes.CDLL(None).prctl
 
@@ -56,9 +56,11 @@ def _fork_at_the_program() -> None:
     """Let the interpreter read and compile the program, and stop it before the first step."""
     # Until then nothing is imported from where runs can write: no finder for that folder.
     sys.path_importer_cache[FOLDER] = None
+    program = sys.modules["__main__"].__dict__
 
     def stop(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and frame.f_code.co_filename == SOURCE:
+        # Whatever a run has made of the file: what would run here has these globals.
+        if event == "call" and frame.f_globals is program:
             sys.setprofile(None)
             del sys.path_importer_cache[FOLDER]
             _fork_runs()
@@ -69,7 +71,7 @@ def _fork_at_the_program() -> None:
 def _fork_runs() -> None:
     """Serve the supervisor; returns only in the forks, where the program is to run."""
     try:
-        _prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        _set_dumpable(0)
         _freeze()
         os.write(DONE, READY)
         stdin = waiting.message()
@@ -81,6 +83,11 @@ def _fork_runs() -> None:
     except BaseException as error:
         waiting.tell_of(error)
         os._exit(127)
+
+
+def _set_dumpable(value: int) -> None:
+    if _prctl(PR_SET_DUMPABLE, value, 0, 0, 0) or _prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != value:
+        raise PermissionError
 
 
 def _freeze() -> None:
@@ -105,14 +112,14 @@ def _await(run: int) -> None:
     os.waitpid(run, 0)
     try:
         while True:
-            os.kill(-1, signal.SIGKILL)  # all but process 1 and this one
+            os.kill(-1, SIGKILL)  # all but process 1 and this one
             time.sleep(PAUSE_SECONDS)
     except ProcessLookupError:
         os.write(DONE, ENDED)  # nobody is left
 
 
 def _become_run(stdin: bytes) -> None:
-    _prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    _set_dumpable(1)
     os.setsid()
     _replace(0, waiting.unlinked_file(stdin))
     for number in (1, 2):
