@@ -28,7 +28,7 @@ demo: bootstrap ## See it work, from nothing, in one go
 
 test: bootstrap ## Run all tests
 	@$(VENV)/python -m deploy.prepare --tests
-	@$(VENV)/python -m pytest -n $(TEST_JOBS) --dist worksteal
+	@$(VENV)/python -m pytest -n $(TEST_JOBS)
 
 security: prepare ## Run hostile programs through the whole stack and judge each
 	@$(VENV)/python -m pytest -q -n $(TEST_JOBS) tests/security/adversarial
