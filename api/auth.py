@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 
 from api import keys
 from models.permissions import Permission, require
-from models.session import transaction
+from models.session import autocommit
 from worker.submit import Caller
 
 NEEDED = {
@@ -45,7 +45,7 @@ def authenticate(header: str | None) -> Caller | None:
     scheme, _, key = (header or "").partition(" ")
     if scheme.lower() != "bearer":
         return None
-    with transaction() as session:
+    with autocommit() as session:
         return keys.caller_of(session, key.strip())
 
 

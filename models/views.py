@@ -36,7 +36,8 @@ def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Exe
             "stderr": stream_view(row, "stderr"),
             "result": None if row.result is None else json.loads(row.result),
             "isolation": row.isolation,
-            "artifacts": artifact_infos(session, row.id),
+            # They come with the outcome.
+            "artifacts": artifact_infos(session, row.id) if row.finished_at else (),
             "batch": _batch(session, row),
         }
     )

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, func, select, text, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models import audit
@@ -244,11 +244,6 @@ def fence(claim: Claim) -> tuple[ColumnElement[bool], ...]:
         ExecutionRow.attempt == claim.attempt,
         ExecutionRow.status == Status.RUNNING,
     )
-
-
-def fenced(claim: Claim) -> Update:
-    """Return an update of the claimed row that changes nothing once the claim is lost."""
-    return update(ExecutionRow).where(*fence(claim))
 
 
 def _from_now(seconds: float) -> Any:

@@ -12,17 +12,20 @@ the transaction does nothing else, so that it is never waited for with a row in 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import structlog
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import text
+from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models.errors import StoreUnavailableError, TenantBusyError
 from models.session import autocommit
 from models.settings import load_settings
+from models.tables import ExecutionRow
 from worker import doorbell
 
 log = structlog.get_logger()
@@ -32,7 +35,6 @@ TENANTS = 500  # tenants looked after by one sweep
 # Functions of the database (migration 0006): the turn and what is done in it are one round trip.
 # They wait 2 s for their turn, which takes milliseconds: who waits longer waits for a process that
 # hangs, and one tenant's trouble must not hold the connections and threads of all others.
-_LOAD = text("SELECT n_released, n_waiting, n_held FROM tenant_load(:tenant, :most, :queue)")
 _LET_IN = text("SELECT execution, urgency, since FROM let_in(:tenant, :most, :resend)")
 # From each tenant that has something held to the next of them: neither the tenants that have not
 # are looked at, nor all that is held. Written out, as the partial indexes are.
@@ -53,27 +55,52 @@ LIMIT :tenants
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
-    """What a tenant has in the queue, counted no further than the limits."""
+class Placed:
+    """What came of an execution that was to be queued, and what its tenant had queued before."""
 
-    queued: int
-    is_full: bool  # the next execution has to wait for another to leave
+    is_new: bool  # false: the queue is full, or the id or idempotency key is taken
+    is_released: bool  # else it has to wait for another to leave
+    queued: int  # counted no further than the limit
 
 
-def measure(session: Session, tenant_id: UUID) -> Load:
-    """Return a tenant's load, which changes no more until this transaction ends.
+def place(session: Session, row: dict[str, Any]) -> Placed:
+    """Insert an execution into its tenant's queue, and let it in if the share has room.
 
-    To be called before the transaction locks or inserts any row. Raises TenantBusyError.
+    The turn, the counts and the row are one statement: in `autocommit` the turn is over before
+    the answer is on its way. Raises TenantBusyError.
     """
     settings = load_settings()
-    most, queue = settings.tenant_max_running, settings.tenant_max_queued
+    values = {
+        "most": settings.tenant_max_running,
+        "queue": settings.tenant_max_queued,
+        "resend": settings.resend_seconds,
+    }
     with _turn():
-        found = session.execute(_LOAD, {"tenant": tenant_id, "most": most, "queue": queue}).one()
-    # While others are held, nobody goes before them.
-    return Load(
-        queued=min(queue, found.n_waiting + found.n_held),
-        is_full=found.n_released >= most or found.n_held > 0,
+        found = session.execute(_place(tuple(sorted(row))), row | values).one()
+    return Placed(
+        is_new=found.is_new, is_released=found.is_new and found.has_room, queued=found.queued
     )
+
+
+@lru_cache
+def _place(columns: tuple[str, ...]) -> TextClause:
+    # While others are held, nobody goes before them.
+    statement = text(f"""
+        WITH load AS MATERIALIZED (
+            SELECT least(:queue, n_waiting + n_held) AS queued,
+                n_released < :most AND n_held = 0 AS has_room
+            FROM tenant_load(:tenant_id, :most, :queue)
+        ), placed AS (
+            INSERT INTO executions ({", ".join(columns)}, released, next_send_at)
+            SELECT {", ".join(f":{name}" for name in columns)}, has_room,
+                now() + make_interval(secs => :resend)
+            FROM load WHERE queued < :queue
+            ON CONFLICT DO NOTHING RETURNING id
+        )
+        SELECT EXISTS (SELECT 1 FROM placed) AS is_new, has_room, queued FROM load
+    """)  # noqa: S608 - the names of our own columns
+    types = ExecutionRow.__table__.c
+    return statement.bindparams(*(bindparam(name, type_=types[name].type) for name in columns))
 
 
 def refill(tenant_id: UUID) -> int:

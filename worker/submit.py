@@ -3,11 +3,10 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import audit
@@ -16,7 +15,7 @@ from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestR
 from models.execution import ExecutionRequest
 from models.permissions import EVERYTHING, Permissions, require_use
 from models.resolve import Effective, ResolvedRequest, merge_agent, resolve, stored_agent
-from models.session import transaction
+from models.session import autocommit, transaction
 from models.settings import load_settings
 from models.status import Reason, Status
 from models.tables import Agent, AuditEventRow, ExecutionRow
@@ -75,7 +74,7 @@ def submit(
     """
     settings = load_settings()
     request_hash = _hash(request)
-    with transaction() as session:
+    with autocommit() as session:
         was_used = execution_id is not None and _has_trail(session, execution_id)
         # First: what was accepted is answered again, whatever has changed since.
         earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
@@ -87,32 +86,25 @@ def submit(
         merged = merge_agent(request, stored_agent(agent.config) if agent else None)
         effective = resolve(merged, settings)
         _require_use(effective, caller)
-        load = shares.measure(session, caller.tenant_id)
-        if load.queued >= settings.tenant_max_queued:
-            # Whoever had the lock before may have been this very request.
-            earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
-            if earlier is None:
-                raise TooManyQueuedError(load.queued, settings.tenant_max_queued)
-            return earlier
         row = _row(request, merged, effective, caller, agent)
         row |= {
             "id": execution_id or uuid4(),
             "request_hash": request_hash,
             "idempotency_key": idempotency_key,
             "reply_pending": reply,
-            "released": not load.is_full,
-            "next_send_at": func.now() + timedelta(seconds=settings.resend_seconds),
         }
-        statement = insert(ExecutionRow).values(row).on_conflict_do_nothing()
-        new_id = session.scalar(statement.returning(ExecutionRow.id))
-        if new_id is None:  # somebody was faster
+        placed = shares.place(session, row)
+        if not placed.is_new:
+            # Somebody was faster: it may have been this very request.
             earlier = _earlier(session, request_hash, caller, idempotency_key, execution_id)
-            if earlier is None:
-                raise ConflictError("this id belongs to another execution")
-            return earlier
-    if not load.is_full:
-        doorbell.ring(new_id, request.priority)
-    return Submitted(id=new_id, is_new=True)
+            if earlier is not None:
+                return earlier
+            if placed.queued >= settings.tenant_max_queued:
+                raise TooManyQueuedError(placed.queued, settings.tenant_max_queued)
+            raise ConflictError("this id belongs to another execution")
+    if placed.is_released:
+        doorbell.ring(row["id"], request.priority)
+    return Submitted(id=row["id"], is_new=True)
 
 
 def _has_trail(session: Session, execution_id: UUID) -> bool:
@@ -161,7 +153,7 @@ def _row(
     effective: Effective,
     caller: Caller,
     agent: Agent | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     # The profile is settled here: a worker's own default must not change it.
     settled = {"security_profile": effective.profile.profile_name}
     return {
@@ -213,7 +205,7 @@ def cancel_any(execution_id: UUID) -> None:
 
     Raises what `cancel` raises.
     """
-    with transaction() as session:
+    with autocommit() as session:
         owner = select(ExecutionRow.tenant_id).where(ExecutionRow.id == execution_id)
         tenant_id = session.scalar(owner)
     if tenant_id is None:

@@ -27,7 +27,7 @@ from models.errors import (
 )
 from models.execution import ExecutionRequest
 from models.permissions import EVERYTHING
-from models.session import transaction
+from models.session import autocommit
 from models.settings import load_settings
 from models.tables import ExecutionRow, Tenant
 from worker import janitor, replies, retention
@@ -186,7 +186,7 @@ def _submit(request: ExecutionRequest, tenant: str | None, task_id: UUID) -> Sub
 
 
 def _exists(execution_id: UUID) -> bool:
-    with transaction() as session:
+    with autocommit() as session:
         found = select(ExecutionRow.id).where(ExecutionRow.id == execution_id)
         return session.scalar(found) is not None
 
@@ -206,7 +206,7 @@ def _tenant_caller(tenant: str | None) -> Caller:
     name = tenant or load_settings().celery_tenant
     if not isinstance(name, str) or not TENANT_NAME.fullmatch(name):
         raise ValueError("tenant: must be a tenant's name")
-    with transaction() as session:
+    with autocommit() as session:
         tenant_id = session.scalar(select(Tenant.id).where(Tenant.name == name))
     if tenant_id is None:
         raise ValueError(f"tenant: there is no tenant {name!r}")

@@ -18,7 +18,7 @@ from models.errors import NotFoundError, RequestRefusedError
 from models.execution import Execution, ExecutionPage, ExecutionRequest
 from models.permissions import Permission
 from models.security import ProfileName
-from models.session import autocommit, transaction
+from models.session import autocommit
 from models.settings import load_settings
 from models.status import Status
 from models.tables import ExecutionRow
@@ -171,7 +171,7 @@ def _has_ended(execution_id: UUID, caller: Caller) -> bool:
 
 
 def _load(execution_id: UUID, caller: Caller) -> Execution:
-    with transaction() as session:
+    with autocommit() as session:
         return load_execution(session, execution_id, caller.tenant_id)
 
 

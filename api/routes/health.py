@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from api import metrics
 from models.errors import StoreUnavailableError
-from models.session import transaction
+from models.session import autocommit
 from models.settings import load_settings
 from models.tables import SWEEP_ID, WorkerHeartbeat
 from worker.app import BROKER_ERRORS, BROKER_TIMEOUT
@@ -105,7 +105,7 @@ def _database_workers_sweep() -> tuple[str, str, str]:
     settings = load_settings()
     age = func.extract("epoch", func.now() - WorkerHeartbeat.heartbeat_at)
     try:
-        with transaction() as session:
+        with autocommit() as session:
             rows = session.execute(
                 select(WorkerHeartbeat.worker_id, WorkerHeartbeat.engine_error, age)
             ).all()

@@ -13,7 +13,7 @@ from api.errors import responses
 from models.audit import broken_at
 from models.errors import NotFoundError
 from models.execution import ArtifactInfo, AuditEvent
-from models.session import transaction
+from models.session import autocommit
 from models.tables import Artifact, AuditEventRow, ExecutionRow
 from models.views import artifact_infos, event_view
 from worker.submit import Caller
@@ -42,7 +42,7 @@ class ArtifactList(BaseModel):
 @router.get("/events")
 def events(execution_id: UUID, caller: Authenticated) -> AuditTrail:
     """Return the audit trail, checked."""
-    with transaction() as session:
+    with autocommit() as session:
         _require(session, execution_id, caller)
         rows = session.scalars(
             select(AuditEventRow)
@@ -58,7 +58,7 @@ def events(execution_id: UUID, caller: Authenticated) -> AuditTrail:
 @router.get("/artifacts")
 def artifacts(execution_id: UUID, caller: Authenticated) -> ArtifactList:
     """List the files that the program left in its output folder."""
-    with transaction() as session:
+    with autocommit() as session:
         _require(session, execution_id, caller)
         return ArtifactList(items=artifact_infos(session, execution_id))
 
@@ -78,7 +78,7 @@ def artifact(
 ) -> Response:
     """Return one artifact's bytes; never rendered by a browser."""
     row = None
-    with transaction() as session:
+    with autocommit() as session:
         _require(session, execution_id, caller)
         if "\x00" not in path:
             row = session.get(Artifact, (execution_id, path), options=[undefer(Artifact.content)])
