@@ -128,10 +128,9 @@ class Launcher:
         self._end(launched, may_wait=launched.ended_by_itself)
 
     def _end(self, launched: Launched, *, may_wait: bool) -> None:
-        launched.connection.close()
-        self._egress.release(launched.place)
-
         def ended() -> None:
+            launched.connection.close()
+            self._egress.release(launched.place)
             self._warm.discard(launched.token)
 
         self._removal.remove(launched.container_id, ended, may_wait=may_wait)

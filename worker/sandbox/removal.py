@@ -14,6 +14,9 @@ from worker.sandbox.client import EngineClient
 log = structlog.get_logger()
 
 THREADS = 4
+# Seconds for which the removal of a program that is over waits for the recording of its outcome,
+# which somebody waits for, and which needs the processors that an engine takes to end a container.
+COURTESY = 0.02
 MAX_WAITING = 32  # removals; whoever comes with one more does it himself, which slows him down
 
 
@@ -25,6 +28,7 @@ class Removal:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="removal")
         self._places = threading.Semaphore(MAX_WAITING)
         self._pending: set[str] = set()
+        self._closing = threading.Event()
 
     def has(self, container_id: str) -> bool:
         """Whether a container waits to be removed, or is being removed."""
@@ -43,10 +47,12 @@ class Removal:
 
     def close(self) -> None:
         """Return when all is removed; whoever removes after that does it himself."""
+        self._closing.set()
         self._threads.shutdown()
 
     def _later(self, container_id: str, done: Callable[[], None]) -> None:
         try:
+            self._closing.wait(COURTESY)
             self._now(container_id, done)
         finally:
             self._places.release()

@@ -44,9 +44,11 @@ def main() -> None:
             _run(channel, children, job, prepared)
         except OSError as error:
             channel.send_json(protocol.EXIT, {"setup_error": error.strerror or str(error)})
+        # The engine takes us down when the worker has the processors to spare for that.
+        while True:
+            channel.receive()
     except ChannelClosedError:
         os._exit(ABANDONED)
-    os._exit(0)
 
 
 def _prepare(children: Children) -> Prepared | None:
