@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from models.errors import StoreUnavailableError
 from models.settings import load_settings
@@ -95,9 +95,10 @@ def _is_quiet(connection: Any, returned: float) -> bool:
     return not socket.poll(0)
 
 
-@lru_cache(maxsize=1)
-def _sessions() -> sessionmaker[Session]:
-    return sessionmaker(engine(), expire_on_commit=False)
+@lru_cache
+def _autocommitting(made: Engine) -> Engine:
+    """Return a view of an engine, with the same connections, that begins no transactions."""
+    return made.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def transaction() -> Iterator[Session]:
 
     Raises StoreUnavailableError when the server cannot be reached or is going away.
     """
-    with _told(), _sessions().begin() as session:
+    with _told(), Session(engine(), expire_on_commit=False) as session, session.begin():
         yield session
 
 
@@ -116,8 +117,7 @@ def autocommit() -> Iterator[Session]:
 
     For what is read, and for what a single statement changes. Raises StoreUnavailableError.
     """
-    with _told(), _sessions()() as session:
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    with _told(), Session(_autocommitting(engine())) as session:
         yield session
 
 

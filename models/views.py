@@ -2,32 +2,28 @@
 
 import base64
 import json
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import Executable, Row, bindparam, exists, func, select
+from sqlalchemy.orm import Session
 
 from models.batch import BatchSummary
 from models.errors import NotFoundError
 from models.execution import ArtifactInfo, AuditEvent, Execution, Stream, Usage
 from models.tables import Artifact, AuditEventRow, BatchResultRow, ExecutionRow
 
-_DETAILS = (
-    undefer(ExecutionRow.stdout),
-    undefer(ExecutionRow.stderr),
-    undefer(ExecutionRow.result),
-    undefer(ExecutionRow.isolation),
-)
+# Made once: to make it for each execution takes longer than the database needs.
+_WHOLE: Executable = select(
+    *(column for column in ExecutionRow.__table__.c if column.name != "request"),
+    exists().where(Artifact.execution_id == ExecutionRow.id).label("has_artifacts"),
+).where(ExecutionRow.id == bindparam("id"), ExecutionRow.tenant_id == bindparam("tenant_id"))
 _NONE_YET = {"succeeded": 0, "failed": 0, "timed_out": 0}  # runs of a batch
 
 
 def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Execution:
     """Return one execution whole. Raises NotFoundError, also for another tenant's."""
-    row = session.scalar(
-        select(ExecutionRow)
-        .where(ExecutionRow.id == execution_id, ExecutionRow.tenant_id == tenant_id)
-        .options(*_DETAILS)
-    )
+    row = session.execute(_WHOLE, {"id": execution_id, "tenant_id": tenant_id}).first()
     if row is None:
         raise NotFoundError(f"no execution {execution_id}")
     return execution_view(row).model_copy(
@@ -36,14 +32,13 @@ def load_execution(session: Session, execution_id: UUID, tenant_id: UUID) -> Exe
             "stderr": stream_view(row, "stderr"),
             "result": None if row.result is None else json.loads(row.result),
             "isolation": row.isolation,
-            # They come with the outcome.
-            "artifacts": artifact_infos(session, row.id) if row.finished_at else (),
+            "artifacts": artifact_infos(session, row.id) if row.has_artifacts else (),
             "batch": _batch(session, row),
         }
     )
 
 
-def execution_view(row: ExecutionRow) -> Execution:
+def execution_view(row: ExecutionRow | Row[Any]) -> Execution:
     """Return an execution without what is large: streams, result, artifacts, isolation."""
     return Execution.model_validate(
         {
@@ -75,7 +70,7 @@ def execution_view(row: ExecutionRow) -> Execution:
     )
 
 
-def _batch(session: Session, row: ExecutionRow) -> BatchSummary | None:
+def _batch(session: Session, row: Row[Any]) -> BatchSummary | None:
     """Return the summary of a batch; of one that runs, or was lost, what has come so far."""
     if row.batch is None or "succeeded" in row.batch:
         return None if row.batch is None else BatchSummary.model_validate(row.batch)
@@ -88,7 +83,7 @@ def _batch(session: Session, row: ExecutionRow) -> BatchSummary | None:
     return BatchSummary.model_validate({**row.batch, **counts})
 
 
-def stream_view(row: ExecutionRow | BatchResultRow, name: str) -> Stream | None:
+def stream_view(row: BatchResultRow | Row[Any], name: str) -> Stream | None:
     """Return the stream of this name, if the row has one."""
     kept: bytes | None = getattr(row, name)
     if kept is None:

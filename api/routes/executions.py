@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from api.auth import Authenticated
 from api.errors import responses
@@ -33,6 +33,9 @@ router = APIRouter(
     responses=responses(401, 403, 503),
 )
 
+_STATUS = select(ExecutionRow.status).where(
+    ExecutionRow.id == bindparam("id"), ExecutionRow.tenant_id == bindparam("tenant_id")
+)
 MAX_PAGE = 200  # executions of one page
 EXAMPLES: dict[str, Any] = {
     "source": {
@@ -160,11 +163,8 @@ async def _ended(
 
 
 def _has_ended(execution_id: UUID, caller: Caller) -> bool:
-    query = select(ExecutionRow.status).where(
-        ExecutionRow.id == execution_id, ExecutionRow.tenant_id == caller.tenant_id
-    )
     with autocommit() as session:
-        status = session.scalar(query)
+        status = session.scalar(_STATUS, {"id": execution_id, "tenant_id": caller.tenant_id})
     if status is None:
         raise NotFoundError(f"no execution {execution_id}")
     return Status(status).is_terminal

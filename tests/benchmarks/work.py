@@ -14,7 +14,6 @@ from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import psycopg
-from sqlalchemy.orm import sessionmaker
 
 from api import metrics
 from api.pages import encode_cursor
@@ -90,7 +89,6 @@ class Store:
     def __init__(self, url: str, owner_url: str) -> None:
         self.engine = sessions.make_engine(url, pool_size=1)
         self.heard: deque[UUID] = deque()  # what workers would have been told of
-        self._make = sessionmaker(self.engine, expire_on_commit=False)
         self._owner_url = owner_url
         self._depth = 0
         with psycopg.connect(owner_url) as owner:
@@ -110,7 +108,7 @@ class Store:
         """Let all that this process does in the block be done here."""
         with ExitStack() as ends:
             for place, name, instead in (
-                (sessions, "_sessions", lambda: self._make),
+                (sessions, "engine", lambda: self.engine),
                 (doorbell, "ring", lambda execution_id, _: self.heard.append(execution_id)),
                 (janitor, "send_execute", lambda *_: True),
                 (janitor, "_patience", _Patient()),

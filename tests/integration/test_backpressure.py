@@ -14,7 +14,6 @@ from celery import Celery
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import sessionmaker
 
 from deploy.local.services import Services, start_services
 from models import session as sessions
@@ -215,8 +214,7 @@ def caller(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
         resend_seconds=600,
     )
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=20)
-    make = sessionmaker(engine, expire_on_commit=False)
-    monkeypatch.setattr(sessions, "_sessions", lambda: make)
+    monkeypatch.setattr(sessions, "engine", lambda: engine)
     monkeypatch.setattr(shares, "load_settings", lambda: settings)
     monkeypatch.setattr(submitting, "load_settings", lambda: settings)
     name = f"shares-{uuid4().hex[:8]}"

@@ -15,7 +15,6 @@ import httpx
 import psycopg
 import pytest
 from sqlalchemy import create_engine
-from sqlalchemy.orm import sessionmaker
 
 from models import result_views
 from models import session as sessions
@@ -85,7 +84,7 @@ def settings(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings
     """Also points this process's sessions at the stack's database."""
     url = stack.environment["AGENTCORE_DATABASE_URL"]
     engine = create_engine(url)
-    monkeypatch.setattr(sessions, "_sessions", lambda: sessionmaker(engine, expire_on_commit=False))
+    monkeypatch.setattr(sessions, "engine", lambda: engine)
     yield Settings(database_url=url, broker_url="redis://unused", max_batch_bytes=65_536)
     engine.dispose()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.orm import sessionmaker
 
 from models import session as sessions
 from models.errors import StoreUnavailableError
@@ -47,7 +46,7 @@ def settings(stack: Stack) -> Settings:
 def query(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Row]]:
     """Runs a statement; also points this process's sessions at the stack's database."""
     engine = create_engine(settings.database_url.get_secret_value())
-    monkeypatch.setattr(sessions, "_sessions", lambda: sessionmaker(engine, expire_on_commit=False))
+    monkeypatch.setattr(sessions, "engine", lambda: engine)
 
     def run(statement: str, **values: object) -> Row:
         with engine.begin() as connection:

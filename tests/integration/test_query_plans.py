@@ -33,7 +33,7 @@ MEANT = {
     "submit": "uq_executions_tenant_id_idempotency_key",
     "the same submit again": "uq_executions_tenant_id_idempotency_key",
     "submit by Celery": "pk_audit_events pk_executions",
-    "get, queued": "pk_executions",
+    "get, queued": "pk_executions pk_artifacts",
     "get": "pk_executions pk_artifacts",
     "events": "pk_executions pk_audit_events",
     "artifacts": "pk_executions pk_artifacts",

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from celery import Celery
 from sqlalchemy import create_engine
-from sqlalchemy.orm import sessionmaker
 
 from deploy.local.services import Services, start_services
 from models import session as sessions
@@ -116,8 +115,7 @@ def age_out(old_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     """Runs the retention in this process, as the application's role."""
     url = old_stack.environment["AGENTCORE_DATABASE_URL"]
     engine = create_engine(url)
-    make_session = sessionmaker(engine)
-    monkeypatch.setattr(sessions, "_sessions", lambda: make_session)
+    monkeypatch.setattr(sessions, "engine", lambda: engine)
 
     def run(**settings: float) -> dict[str, int]:
         return retention.age_out(Settings(database_url=url, broker_url="redis://x", **settings))

@@ -8,7 +8,7 @@ from threading import Barrier
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from deploy.local.postgres import NOT_DURABLE, EmbeddedPostgres
 from models import session as sessions
@@ -32,8 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
 def engine(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """The engine of this process's sessions, with connections that were used before."""
     made = sessions.make_engine(server.app_url, pool_size=IDLE)
-    maker = sessionmaker(made)
-    monkeypatch.setattr(sessions, "_sessions", lambda: maker)
+    monkeypatch.setattr(sessions, "engine", lambda: made)
     together = Barrier(IDLE)
 
     def use(_number: int) -> None:
