@@ -62,7 +62,7 @@ def authorize(request: Request, caller: Caller) -> None:
             return
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:  # or FastAPI would ask for it in a thread
     """Return the caller, who has been found to have what the reached route needs."""
     route = (request.method, request.scope["route"].path)
     checked = getattr(request.state, "checked", None)

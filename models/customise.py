@@ -40,7 +40,8 @@ def loosened(profile: SecurityProfile) -> tuple[str, ...]:
     apparmor = APPARMOR_ORDER.index
     added = set(profile.allowed_syscalls) - set(profile.blocked_syscalls)
     looser = {
-        "allowed_syscalls": not added <= security_profiles.allowed_names(profile.profile_name),
+        "allowed_syscalls": bool(added)
+        and not added <= security_profiles.allowed_names(profile.profile_name),
         "allowed_capabilities": (
             not set(profile.allowed_capabilities) <= set(own.allowed_capabilities)
         ),
