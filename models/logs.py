@@ -7,6 +7,10 @@ import structlog
 
 from models.settings import Settings
 
+# Only what they warn of. Of Celery: its two lines for each message; what becomes of an execution,
+# our own lines tell.
+NOISY = ("urllib3", "httpx", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace")
+
 
 def configure_logging(settings: Settings) -> None:
     """Send our events and those of the libraries through one formatter."""
@@ -39,5 +43,5 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for noisy in ("urllib3", "httpx", "kombu", "amqp"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

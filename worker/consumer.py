@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 MAX_SHOWN = 100  # characters of a name that a stranger chose
 RETRY_FIRST, RETRY_STEP, RETRY_MOST = 1.0, 1.0, 8.0  # seconds between tries to reach the broker
+EVENTS_DELAY = 0.05  # seconds for which events are gathered
 LINKS = ("callbacks", "errbacks", "chain", "chord")  # to other tasks, of which there are none here
 MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 
@@ -50,12 +51,31 @@ def _body_fault(body: Any) -> str | None:
 class Consumer(CeleryConsumer):
     """Refuses what it cannot take, tells the sender where it can, and goes on."""
 
+    # Of Celery's consumer, which has no types for them.
+    hub: Any
+    _flush_events: Callable[[], None]
+
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self._flush_is_due = False
         # What kombu's Redis channels raise once their connection has been given up: each
         # acknowledgement of what ends just then, for one. It ended the worker.
         broken: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
         self.connection_errors = (*broken, AttributeError)
+
+    def on_send_event_buffered(self) -> Any:
+        """Send what Flower is told some moments later: what was just taken goes first."""
+        if self.hub:
+            self.hub.call_soon(self._flush_later)
+
+    def _flush_later(self) -> None:
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.hub.call_later(EVENTS_DELAY, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_is_due = False
+        self._flush_events()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Wait for a broker that is away, each worker in a rhythm of its own.
