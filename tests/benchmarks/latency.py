@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.benchmarks.drivers.process import Driver, DriverError
+from tests.benchmarks.drivers.process import Driver, DriverError, settle
 from tests.benchmarks.rows import Row, in_turn, measured, unmeasured
 from tests.benchmarks.scene import Scene
 from tests.benchmarks.subjects import (
@@ -55,7 +55,7 @@ def alternate(
     rounds = scene.choose(ROUNDS, QUICK_ROUNDS)
     for number in range(rounds):
         for name in in_turn(list(samples), number):
-            drivers[name].settle()
+            settle(drivers)
             try:
                 samples[name] += measure(drivers[name])
             except DriverError as error:

@@ -1,6 +1,6 @@
 """Many at once: sustained executions a second, a burst, and how long each takes meanwhile."""
 
-from tests.benchmarks.drivers.process import Driver, DriverError, Timing
+from tests.benchmarks.drivers.process import Driver, DriverError, Timing, settle
 from tests.benchmarks.rows import Row, in_turn, measured, unmeasured
 from tests.benchmarks.scene import Scene
 from tests.benchmarks.subjects import COLD, NOOP, PEERS, SDK, WARM, Subjects, warm
@@ -38,7 +38,7 @@ def _chunks(
     for number in range(CHUNKS):
         for name in in_turn(list(chunks), number):
             scene.tell(f"{level} in flight, {name}", at_once=True)
-            drivers[name].settle()
+            settle(drivers)
             try:
                 chunks[name].append(_chunk(scene, name, drivers[name], level))
             except DriverError as error:

@@ -86,10 +86,12 @@ class Subjects:
         }
 
         def settle() -> None:
+            driver.run(0)  # its pool is full
             wait_until(lambda: len(running(name)) == pool, what=f"{pool} waiting sandboxes")
 
         environment = {f"AGENTCORE_{key.upper()}": value for key, value in settings.items()}
-        return self._scene.driver("alone", environment=environment, settle=settle)
+        driver = self._scene.driver("alone", environment=environment, settle=settle)
+        return driver
 
     def _noop(self) -> Driver:
         valkey = self._scene.services.valkey

@@ -8,6 +8,7 @@ import os
 from models.settings import load_settings
 from tests.benchmarks.drivers.loop import serve
 from tests.benchmarks.drivers.spec import new_spec
+from tests.harness import wait_until
 from worker.sandbox.docker_backend import DockerBackend
 from worker.warmup import default_specs
 
@@ -21,8 +22,11 @@ def main() -> None:
         outcome = backend.run(new_spec(settings), lambda _isolation: None)
         return outcome.stdout.kept.decode()
 
+    def ready() -> None:
+        wait_until(lambda: backend._pool.waiting == settings.pool_size, what="a full pool")
+
     run()
-    serve(run)
+    serve(run, ready)
     backend.close()
 
 

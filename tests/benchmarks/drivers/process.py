@@ -89,3 +89,9 @@ class Driver:
         self._process.communicate()
         said = self._log.read_text(errors="replace").strip().splitlines()
         return DriverError(said[-1][:600] if said else "its process ended")
+
+
+def settle(drivers: Mapping[str, Driver]) -> None:
+    """Wait until none of the subjects does anything, also not for what it ran before another."""
+    for driver in drivers.values():
+        driver.settle()
