@@ -11,7 +11,7 @@ from sqlalchemy import Row, TextClause, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from models.sandbox import Outcome
-from models.session import transaction
+from models.session import autocommit, transaction
 from models.status import Reason, Status
 from models.tables import Artifact, ExecutionRow
 from worker import batches, fault_points, shares
@@ -24,23 +24,32 @@ def record(claim: Claim, outcome: Outcome, results: Sequence[batches.Row] = ()) 
     `results` are those of a batch that could not be stored before. The tenant's next execution is
     let in. Raises LeaseLostError.
     """
-    with transaction() as session:
-        row = None
-        if not (results or outcome.network_events or outcome.artifacts):
+    row = None
+    if not (results or outcome.network_events or outcome.artifacts):
+        with autocommit() as session:  # one statement is a transaction
             row = _end(session, claim, outcome)
-        if row is None:
-            outcome = _as_told(session, claim, outcome)
-            tell_network(session, claim, outcome)
-            # Before the status: the final audit event covers the results and the artifacts.
-            batches.store(session, results)
-            if outcome.artifacts:
-                session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
-            row = _end(session, claim, outcome)
-        assert row is not None  # noqa: S101 - its row is locked, and nobody was faster
-        fault_points.reach("inside_outcome")
+    if row is None:
+        with transaction() as session:
+            row = _with_all(session, claim, outcome, results)
+            fault_points.reach("inside_outcome")
     fault_points.reach("after_outcome")
     shares.refill(row.tenant_id)
     return bool(row.reply_pending)
+
+
+def _with_all(
+    session: Session, claim: Claim, outcome: Outcome, results: Sequence[batches.Row]
+) -> Row[Any]:
+    """Write what comes with the outcome, and then the row. Raises LeaseLostError."""
+    outcome = _as_told(session, claim, outcome)
+    tell_network(session, claim, outcome)
+    # Before the status: the final audit event covers the results and the artifacts.
+    batches.store(session, results)
+    if outcome.artifacts:
+        session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
+    row = _end(session, claim, outcome)
+    assert row is not None  # noqa: S101 - it is locked, and nobody was faster
+    return row
 
 
 def _as_told(session: Session, claim: Claim, outcome: Outcome) -> Outcome:

@@ -63,14 +63,16 @@ def submit(
     *,
     idempotency_key: str | None = None,
     execution_id: UUID | None = None,
+    new_id: UUID | None = None,
     reply: bool = False,
 ) -> Submitted:
     """Accept an execution: row, first audit event and outbox mark in one transaction.
 
-    `execution_id` makes a repeated call with the same id answer the first one; `reply` asks for
-    the result to be stored as the Celery result of that id. Workers hear of it at once when the
-    tenant's share has room, else when its turn comes. Raises RequestRefusedError,
-    PermissionDeniedError, ConflictError, TooManyQueuedError or StoreUnavailableError.
+    `execution_id` makes a repeated call with the same id answer the first one; a random `new_id`
+    is that of the execution if it is a new one; `reply` asks for the result to be stored as the
+    Celery result of that id. Workers hear of it at once when the tenant's share has room, else
+    when its turn comes. Raises RequestRefusedError, PermissionDeniedError, ConflictError,
+    TooManyQueuedError or StoreUnavailableError.
     """
     settings = load_settings()
     request_hash = _hash(request)
@@ -88,7 +90,7 @@ def submit(
         _require_use(effective, caller)
         row = _row(request, merged, effective, caller, agent)
         row |= {
-            "id": execution_id or uuid4(),
+            "id": execution_id or new_id or uuid4(),
             "request_hash": request_hash,
             "idempotency_key": idempotency_key,
             "reply_pending": reply,

@@ -1,11 +1,11 @@
 """Submit, follow, list and cancel executions."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -78,12 +78,16 @@ async def submit(
     With `wait`, answer as soon as it has ended or the seconds are over.
     """
     _check_wait(wait)
-    submitted = await run_in_threadpool(
-        submitting.submit, body, caller, idempotency_key=idempotency_key
-    )
-    response.headers["Location"] = f"/v1/executions/{submitted.id}"
-    if not submitted.is_new:
-        response.headers["Idempotency-Replayed"] = "true"
+    new_id = uuid4()
+    with request.app.state.waiters.register(new_id) if wait else nullcontext() as ended:
+        submitted = await run_in_threadpool(
+            submitting.submit, body, caller, idempotency_key=idempotency_key, new_id=new_id
+        )
+        response.headers["Location"] = f"/v1/executions/{submitted.id}"
+        if submitted.is_new:
+            await _happens(ended, wait)
+            return await run_in_threadpool(_receipt, new_id, caller)
+    response.headers["Idempotency-Replayed"] = "true"
     return await _ended(request, submitted.id, caller, wait, _receipt)
 
 
@@ -157,9 +161,15 @@ async def _ended(
         return await run_in_threadpool(load, execution_id, caller)
     with request.app.state.waiters.register(execution_id) as ended:
         if not await run_in_threadpool(_has_ended, execution_id, caller):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), wait)
+            await _happens(ended, wait)
     return await run_in_threadpool(load, execution_id, caller)
+
+
+async def _happens(event: asyncio.Event | None, seconds: float) -> None:
+    """Return when it happens, or when the seconds are over."""
+    if event is not None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
 
 
 def _has_ended(execution_id: UUID, caller: Caller) -> bool:

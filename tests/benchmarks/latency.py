@@ -19,6 +19,7 @@ from tests.benchmarks.subjects import (
 NAMES = (WARM, COLD, ALONE_WARM, ALONE_COLD, NOOP, *PEERS)
 PLATFORM_WARM = "what the platform adds to the warm sandbox"
 PLATFORM_COLD = "what the platform adds to the cold sandbox"
+AGAIN = ", the second of two at once"
 ROUNDS, QUICK_ROUNDS = 40, 5
 
 
@@ -28,7 +29,7 @@ def rows(scene: Scene, subjects: Subjects) -> list[Row]:
     samples = alternate(scene, subjects, drivers, lambda driver: driver.run(1).milliseconds)
     scene.samples["latency"] = samples
     found = measured("ms", samples, WARM if WARM in samples else COLD, notes=NOTES)
-    found += measured("ms", _shares(samples))
+    found += measured("ms", _shares(samples) | _again(scene, subjects))
     return found + [
         unmeasured(name, "ms", subjects.refusals[name]) for name in NAMES if name not in samples
     ]
@@ -42,6 +43,23 @@ def _shares(samples: dict[str, list[float]]) -> dict[str, list[float]]:
         for name, (one, other) in pairs.items()
         if one in samples and other in samples
     }
+
+
+def _again(scene: Scene, subjects: Subjects) -> dict[str, list[float]]:
+    """Measure the second of two that follow each other at once.
+
+    The first one after a pause finds the processors' caches full of other things.
+    """
+    drivers = subjects.choose(WARM, ALONE_WARM)
+    samples: dict[str, list[float]] = {name: [] for name in drivers}
+    for number in range(scene.choose(ROUNDS, QUICK_ROUNDS)):
+        for name in in_turn(list(drivers), number):
+            settle(drivers)
+            samples[name].append(drivers[name].run(2).milliseconds[1])
+    if len(samples) == 2:
+        pairs = zip(samples[WARM], samples[ALONE_WARM], strict=True)
+        samples[PLATFORM_WARM] = [whole - alone for whole, alone in pairs]
+    return {f"{name}{AGAIN}": values for name, values in samples.items()}
 
 
 def alternate(

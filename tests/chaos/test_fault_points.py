@@ -33,7 +33,12 @@ STARTING = ("after_create", "after_start")
 # From here on the program counts as started, and a retry is the request's to allow.
 AFTER = ("release_recorded", "after_release", "before_outcome", "inside_outcome")
 RECORDED = "after_outcome"
-PROGRAM = "import time; time.sleep(0.3); print('done')"
+# It leaves a file: the outcome is several statements then, and a worker may die between them.
+PROGRAM = """import time
+time.sleep(0.3)
+open('/workspace/output/left', 'w').close()
+print('done')
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +211,7 @@ def test_where_two_attempts_are_allowed_the_second_one_counts(scene: Scene) -> N
     for point, execution in zip(points, _kills(scene, points, max_attempts=2), strict=True):
         assert _summary(execution) == ("succeeded", None, 2), point
         assert execution["stdout"]["text"] == "done\n"
+        assert [item["path"] for item in execution["artifacts"]] == ["left"]
         assert _seen(scene, execution) in ({1, 2} if point == "after_release" else {2}), point
 
 
