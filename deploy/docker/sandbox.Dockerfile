@@ -29,4 +29,4 @@ HEALTHCHECK NONE
 WORKDIR /workspace
 USER 1000:1000
 # Isolated and without site: nothing in the environment or the working folder can steer the guest.
-ENTRYPOINT ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest"]
+ENTRYPOINT ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest/__main__.py"]

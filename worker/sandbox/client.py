@@ -1,9 +1,31 @@
 """The connection to the container engine: made at first use, shared by all threads."""
 
+from typing import Any
+
 import docker
 from docker import APIClient
+from docker.transport import UnixHTTPAdapter
 
 MAX_CONNECTIONS = 256  # kept open to the engine; more are made as needed and not kept
+
+
+class _SharedConnections(UnixHTTPAdapter):
+    """Keeps connections for whatever is asked next.
+
+    Docker's own keeps some for each URL, and so for each container: it makes a pool and connects
+    anew with nearly every call, which takes longer than most of the calls.
+    """
+
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:
+        return super().get_connection("http+docker://localhost", proxies)
+
+
+def _share_connections(api: APIClient) -> None:
+    own = api.get_adapter(api.base_url)
+    if isinstance(own, UnixHTTPAdapter):
+        shared = _SharedConnections(own.socket_path, own.timeout, max_pool_size=MAX_CONNECTIONS)
+        api.mount("http+docker://", shared)
+        api.trust_env = False  # no proxy leads to a socket; to look for one takes half of a call
 
 
 class EngineClient:
@@ -21,6 +43,7 @@ class EngineClient:
         if self._api is None:
             timeout = int(self._timeout)
             api = docker.from_env(timeout=timeout, max_pool_size=MAX_CONNECTIONS).api
+            _share_connections(api)
             self._options = frozenset(
                 option.removeprefix("name=").split(",")[0]
                 for option in api.info().get("SecurityOptions") or []

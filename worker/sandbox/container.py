@@ -17,7 +17,7 @@ from worker.sandbox.guest.forwarder import MAX_CONNECTIONS
 from worker.sandbox.guest.protocol import EGRESS_FOLDER
 
 USER = "1000:1000"
-ENTRYPOINT = ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest"]
+ENTRYPOINT = ["python3", "-I", "-S", "/usr/local/lib/agentcore/guest/__main__.py"]
 CPU_PERIOD = 100_000  # microseconds, the kernel's default
 SUPERVISOR_PROCESSES = 1  # beside the program's own in the pids cgroup
 SUPERVISOR_DESCRIPTORS = 16  # what the supervisor itself opens

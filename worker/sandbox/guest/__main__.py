@@ -1,8 +1,13 @@
-"""Starts the supervisor when this folder itself is run inside a sandbox image."""
+"""Starts the supervisor when this file is run inside a sandbox image.
 
-import importlib
+The file, not its folder: to run a folder Python loads much that nothing else here needs.
+"""
+
 import sys
 
-# Run as a folder there is no parent package; make this folder importable as `guest`.
-sys.path[0] = __file__.rsplit("/", 2)[0]
-importlib.import_module("guest.supervisor").main()
+# Run as a file there is no parent package; make this folder importable as `guest`.
+sys.path.insert(0, __file__.rsplit("/", 2)[0])
+
+from guest.supervisor import main  # type: ignore[import-not-found]
+
+main()

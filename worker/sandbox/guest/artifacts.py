@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 
 from . import protocol
 from .channel import Channel
@@ -13,6 +12,7 @@ from .child import WORKSPACE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 MAX_SKIPPED = 20  # entries named in the report; the rest is only counted

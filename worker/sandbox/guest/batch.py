@@ -6,10 +6,9 @@ outlives its turn.
 
 from __future__ import annotations
 
-import json
 import time
 
-from . import ending, files, isolation, protocol, results
+from . import ending, files, isolation, lean, protocol, results
 from .capture import Kept
 from .channel import Channel
 from .children import Children
@@ -124,7 +123,7 @@ class _Batch:
     def _tell(self, report: dict[str, Any], parts: list[bytearray], result: bytes | None) -> None:
         report["sizes"] = [len(part) for part in parts]
         report["result_bytes"] = None if result is None else len(result)
-        head = json.dumps(report).encode()
+        head = lean.dumps(report)
         body = b"".join([protocol.RUN_HEAD.pack(len(head)), head, *parts, result or b""])
         self._channel.send(protocol.RUN, body[: protocol.MAX_GUEST_FRAME])
         self._channel.send_bytes(protocol.REST, body[protocol.MAX_GUEST_FRAME :])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from . import protocol
+from . import lean, protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Channel:
 
     def send_json(self, kind: bytes, value: dict[str, Any]) -> None:
         """Write one frame holding a JSON object."""
-        self.send(kind, json.dumps(value).encode())
+        self.send(kind, lean.dumps(value))
 
     def send_bytes(self, kind: bytes, data: bytes | bytearray) -> None:
         """Write bytes of any length as frames under the cap."""

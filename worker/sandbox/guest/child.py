@@ -1,10 +1,10 @@
 """What a child of the supervisor becomes before it runs anything of the user's."""
 
-import contextlib
 import ctypes
 import os
 import resource
-import signal
+
+from .lean import signal
 
 WORKSPACE = "/workspace"
 PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
@@ -30,8 +30,10 @@ def leave_the_supervisor(stdin: int, stdout: int, stderr: int) -> None:
         os.dup2(source, target)
     os.nice(NICENESS)
     set_dumpable(1)
-    with contextlib.suppress(OSError):  # a kernel without audit has no such file
+    try:  # noqa: SIM105 - contextlib takes long to load
         _write("/proc/self/loginuid", LOGIN_UID)
+    except OSError:
+        pass  # a kernel without audit has no such file
     limit(resource.RLIMIT_CORE, 0)
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

@@ -1,8 +1,8 @@
 """Every process of a sandbox, as process 1 sees it end."""
 
-import contextlib
 import os
-import signal
+
+from .lean import signal
 
 WAKEUP_BYTES = 4096  # read at once of the signals that came
 
@@ -36,8 +36,10 @@ class Children:
 
     def reap(self) -> None:
         """Take the ends of all that have ended by now."""
-        with contextlib.suppress(BlockingIOError):
+        try:  # noqa: SIM105 - contextlib takes long to load
             os.read(self.wakeup, WAKEUP_BYTES)
+        except BlockingIOError:
+            pass
         while self._wait(os.WNOHANG):
             pass
 

@@ -6,14 +6,13 @@ It cannot be killed from inside (the kernel protects process 1 of a pid namespac
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import time
 
-from . import child, files, isolation, protocol, single
+from . import child, files, isolation, lean, protocol, single
 from .channel import Channel, ChannelClosedError
 from .children import Children
+from .lean import signal
 from .preparation import Prepared, suits
 
 TYPE_CHECKING = False
@@ -63,7 +62,7 @@ def _wait_for_job(channel: Channel) -> dict[str, Any]:
     """Return the job; until then, tell what isolation is in force as often as asked."""
     while True:
         kind, payload = channel.receive()
-        asked: dict[str, Any] = json.loads(payload)
+        asked: dict[str, Any] = lean.loads(payload)
         if kind == protocol.JOB:
             return asked
         _end_after(asked["patience_seconds"])
