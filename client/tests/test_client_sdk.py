@@ -92,10 +92,33 @@ def test_a_server_that_does_not_wait_is_not_flooded(api, client, clock, ended, p
     assert len(api.requests) <= 22
 
 
-def test_run_submits_and_waits(api, client, ended, path):
-    api.answer("POST", "/v1/executions", ended(status="queued", finished_at=None))
-    api.answer("GET", path(), ended())
+def test_run_submits_and_waits_in_one_call(api, client, ended):
+    api.answer("POST", "/v1/executions", ended())
     assert client.run(source="1").succeeded
+    assert [dict(request.url.params) for request in api.requests] == [{"wait": "30.000"}]
+
+
+def test_run_goes_on_waiting_for_what_takes_longer(api, client, clock, ended, path):
+    def wait_out(request):
+        clock.now += float(request.url.params["wait"])
+        return httpx.Response(200, json=ended(status="running", finished_at=None))
+
+    api.answer("POST", "/v1/executions", wait_out)
+    api.answer("GET", path(), wait_out, ended())
+    assert client.run(source="1", timeout=70).succeeded
+    waits = [float(request.url.params["wait"]) for request in api.requests]
+    assert waits == [30, 30, 10]
+
+
+def test_run_tells_the_whole_time_that_it_has_waited(api, client, clock, ended, path):
+    def wait_out(request):
+        clock.now += float(request.url.params["wait"])
+        return httpx.Response(200, json=ended(status="running", finished_at=None))
+
+    api.answer("POST", "/v1/executions", wait_out)
+    api.answer("GET", path(), wait_out)
+    with pytest.raises(WaitTimeoutError, match="40"):
+        client.run(source="1", timeout=40)
 
 
 def test_iterate_follows_cursors_and_keeps_filters(api, client, ended):

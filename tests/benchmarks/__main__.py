@@ -37,9 +37,11 @@ def main() -> int:
         with scene.ends:
             rows, failed, facts["seconds_of_parts"] = _measure(scene, arguments.only or list(PARTS))
     facts["seconds"] = round(time.monotonic() - begun)
+    facts["failed"] = failed
     report.print_table(rows)
     print()
-    report.print_targets(rows)
+    if not arguments.quick:
+        report.print_targets(rows)
     path = report.write(arguments.output, facts, rows, scene.samples)
     pictures = plots.draw(arguments.output, scene.samples)
     parts = ", ".join(f"{name} {seconds}" for name, seconds in facts["seconds_of_parts"].items())

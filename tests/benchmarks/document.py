@@ -44,18 +44,26 @@ def documented(text: str, facts: dict[str, Any], rows: Sequence[Row]) -> str:
     return PLACE.sub(table, text)
 
 
+def refusal(facts: dict[str, Any]) -> str | None:
+    """Return why a run is not for the document, or None."""
+    if facts["quick"]:
+        return "is of a quick run, which only shows that the suite works"
+    if facts["commit"] is None or facts["commit"].endswith("-dirty"):
+        return "is of no commit, so nobody could measure the same again"
+    if facts.get("failed"):
+        return f"lacks what failed: {', '.join(facts['failed'])}"
+    return None
+
+
 def _machine(facts: dict[str, Any]) -> list[str]:
     busy = facts["load_before"] > facts["cores"] / 2
-    remarks = [
-        *(["A quick run: it shows no more than that the suite works."] if facts["quick"] else []),
-        *(["The machine was busy: read these as upper bounds of its times."] if busy else []),
-    ]
+    remark = " The machine was busy: read these as upper bounds of its times." if busy else ""
     return [
         f"{facts['cores']} cores ({facts['cpu']}), {facts['memory_mib']} MiB, Linux "
         f"{facts['kernel']}, Docker {facts['docker']} ({facts['runtime']}, "
         f"{facts['storage_driver']}, cgroup {facts['cgroup']}), Python {facts['python']}; "
         f"load before {facts['load_before']}; commit {facts['commit']}; "
-        f"{facts['seconds']} s. {' '.join(remarks)}".strip()
+        f"{facts['seconds']} s.{remark}"
     ]
 
 
@@ -124,12 +132,15 @@ def _shown(value: float | None) -> str:
 
 
 def main() -> int:
-    """Write the document; returns 0."""
+    """Write the document; returns 1 when there is no run to write it from."""
     path = FOLDER / FILE_NAME
     if not path.exists():
         print(f"error: no {path}; run `make bench` first", file=sys.stderr)
         return 1
     run = json.loads(path.read_text())
+    if why := refusal(run["machine"]):
+        print(f"error: {path} {why}; nothing was written", file=sys.stderr)
+        return 1
     rows = [Row(**row) for row in run["rows"]]
     DOCUMENT.write_text(documented(DOCUMENT.read_text(), run["machine"], rows))
     print(f"written: {DOCUMENT}")

@@ -35,10 +35,12 @@ class ExecutionCalls(Calls):
         /,
         *,
         idempotency_key: str | None = None,
+        wait: float | None = None,
         **fields: Any,
     ) -> Execution:
         """Submit one execution, given as a request or as its fields, and return it queued.
 
+        With `wait` (seconds, 0 to 60), return it as soon as it has ended, or then.
         The same `idempotency_key` (1 to 255 visible ASCII characters) gives the same execution;
         without one a random key makes the retries of this call safe. Raises
         InvalidArgumentError, RequestInvalidError, ConflictError and what all calls raise.
@@ -50,8 +52,14 @@ class ExecutionCalls(Calls):
         key = str(uuid4()) if idempotency_key is None else idempotency_key
         if not 1 <= len(key) <= MAX_KEY_CHARS or not all("!" <= char <= "~" for char in key):
             raise InvalidArgumentError("idempotency_key must be 1 to 255 visible ASCII characters")
-        headers = {"Idempotency-Key": key}
-        call = Call(method="POST", path="/v1/executions", headers=headers, body=request.body())
+        call = Call(
+            method="POST",
+            path="/v1/executions",
+            params=_waiting(wait),
+            headers={"Idempotency-Key": key},
+            body=request.body(),
+            extra_seconds=wait or 0.0,
+        )
         return self._ask(Execution, call)
 
     def get(self, execution_id: UUID | str, *, wait: float | None = None) -> Execution:
@@ -98,8 +106,17 @@ class ExecutionCalls(Calls):
         **fields: Any,
     ) -> Execution:
         """Submit and wait. `timeout` (seconds) bounds the waiting, not the execution."""
-        submitted = self.submit(request, idempotency_key=idempotency_key, **fields)
-        return self.wait(submitted.id, timeout=timeout)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        first = max(0.0, POLL_SECONDS if timeout is None else min(POLL_SECONDS, timeout))
+        execution = self.submit(request, idempotency_key=idempotency_key, wait=first, **fields)
+        if execution.is_terminal:
+            return execution
+        if timeout is None:
+            return self.wait(execution.id)
+        try:
+            return self.wait(execution.id, timeout=max(0.0, deadline - time.monotonic()))
+        except WaitTimeoutError as error:
+            raise WaitTimeoutError(error.execution, timeout) from None
 
     def list(
         self,
@@ -164,11 +181,15 @@ class ExecutionCalls(Calls):
         return self._transport.send(Call(method="GET", path=where, headers=headers)).content
 
     def _get(self, path: str, wait: float | None, deadline: float) -> Execution:
-        params = {} if wait is None else {"wait": f"{wait:.3f}"}
+        extra = wait or 0.0
         call = Call(
-            method="GET", path=path, params=params, extra_seconds=wait or 0.0, deadline=deadline
+            method="GET", path=path, params=_waiting(wait), extra_seconds=extra, deadline=deadline
         )
         return self._ask(Execution, call)
+
+
+def _waiting(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"wait": f"{seconds:.3f}"}
 
 
 def _utc(moment: datetime | None) -> str | None:

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from tests.benchmarks.document import documented
+import pytest
+
+from tests.benchmarks.document import documented, refusal
 from tests.benchmarks.rows import Row, unmeasured
 
 FACTS = {
@@ -10,6 +12,7 @@ FACTS = {
     **dict.fromkeys(("cpu", "kernel", "docker", "runtime", "storage_driver", "cgroup"), "known"),
     **dict.fromkeys(("python", "commit"), "known"),
     "quick": False,
+    "failed": [],
 }
 TEXT = """Before.
 <!-- bench:load -->
@@ -33,6 +36,23 @@ def test_a_table_takes_the_place_of_the_one_before():
     assert "old" not in text
     assert text.startswith("Before.\n<!-- bench:load -->\n")
     assert "\nBetween.\n" in text
+
+
+@pytest.mark.parametrize(
+    ("fact", "why"),
+    [
+        ({"quick": True}, "quick"),
+        ({"commit": None}, "no commit"),
+        ({"commit": "0123456789-dirty"}, "no commit"),
+        ({"failed": ["store"]}, "lacks what failed: store"),
+    ],
+)
+def test_a_run_that_nobody_could_repeat_is_refused(fact, why):
+    assert why in refusal(FACTS | fact)
+
+
+def test_a_whole_run_is_taken():
+    assert refusal(FACTS) is None
 
 
 def test_a_part_that_did_not_run_keeps_its_table():
