@@ -4,6 +4,7 @@ import typer
 import uvicorn
 
 from api.keys_cli import keys_cli
+from models import telemetry
 from models.errors import AgentCoreError, SettingsError
 from models.logs import configure_logging
 from models.process import raise_descriptor_limit
@@ -19,6 +20,7 @@ def serve() -> None:
     settings = load_settings()
     configure_logging(settings)
     raise_descriptor_limit()
+    telemetry.configure("agentcore-api")
     uvicorn.run(
         "api.app:create_app",
         factory=True,

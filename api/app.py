@@ -38,6 +38,8 @@ def create_app() -> FastAPI:
         version="1",
         summary="Runs untrusted agent code in hardened, single-use containers",
         lifespan=_lifespan,
+        # Its spans go where ours do; its metrics and logs we have ourselves.
+        telemetry={"auto_configure": False, "metrics": False, "logs": False},
     )
     errors.install(app)
     for module in (executions, records, results, agents, profiles):

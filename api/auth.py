@@ -5,6 +5,7 @@ here before a body is read. What an execution would use (profile, image, network
 once it is resolved: `worker.submit` asks then.
 """
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -54,7 +55,7 @@ def authorize(request: Request, caller: Caller) -> None:
 
     A path or method that NEEDED does not name passes: it is no route, and is answered so.
     """
-    request.state.caller = caller
+    request.state.caller = replace(caller, request_id=request.state.request_id)
     for method, pattern, permission in _PATTERNS:
         if method == request.method and pattern.match(request.scope["path"]):
             require(caller.permissions, permission)

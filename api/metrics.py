@@ -31,9 +31,14 @@ WAITING = Gauge("agentcore_waiting_requests", "Requests that are woken when an e
 
 # Written out as the partial indexes are: what has ended is not looked at, however much it is.
 _COUNTS = text("""
-SELECT (SELECT count(*) FROM executions WHERE status = 'queued' AND released)
+SELECT waiting.number
         + (SELECT count(*) FROM executions WHERE status = 'queued' AND NOT released) AS queued,
-    (SELECT count(*) FROM executions WHERE status = 'running') AS running
+    (SELECT count(*) FROM executions WHERE status = 'running') AS running,
+    coalesce(extract(epoch FROM now() - waiting.since), 0) AS oldest
+FROM (
+    SELECT count(*) AS number, min(created_at) AS since
+    FROM executions WHERE status = 'queued' AND released
+) AS waiting
 """)
 
 
@@ -50,6 +55,11 @@ class _Queue(Collector):
         gauge.add_metric([Status.QUEUED], counts.queued)
         gauge.add_metric([Status.RUNNING], counts.running)
         yield gauge
+        yield GaugeMetricFamily(
+            "agentcore_oldest_queued_seconds",
+            "Since the submit of the oldest execution that a worker may take and none has",
+            value=max(0.0, float(counts.oldest)),
+        )
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return ()

@@ -6,6 +6,7 @@ import sys
 import structlog
 
 from models.settings import Settings
+from models.telemetry import add_trace_id
 
 # Only what they warn of. Of Celery: its two lines for each message; what becomes of an execution,
 # our own lines tell.
@@ -16,6 +17,7 @@ def configure_logging(settings: Settings) -> None:
     """Send our events and those of the libraries through one formatter."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_trace_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

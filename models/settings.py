@@ -210,6 +210,9 @@ class Settings(BaseSettings):
     worker_metrics_port: int | None = Field(
         None, ge=1, le=65_535, description="Each worker of a host needs its own; unset: none"
     )
+    control_metrics_port: int | None = Field(
+        None, ge=1, le=65_535, description="The same for a control process; unset: none"
+    )
     flower_host: str = Field("127.0.0.1", description="Address Flower binds to")
     flower_port: int = Field(5555, ge=1, le=65_535)
     flower_user: str | None = Field(None, description="Flower starts only with user and password")

@@ -177,6 +177,8 @@ class ExecutionRow(Base):
     api_key_id: Mapped[str | None]
     idempotency_key: Mapped[str | None]
     request_hash: Mapped[bytes]
+    request_id: Mapped[str | None]  # of the HTTP request that submitted it, for the logs
+    trace_parent: Mapped[str | None]  # W3C `traceparent` of the submit, if that was traced
 
     # What was asked
     agent_name: Mapped[str | None]

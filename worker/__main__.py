@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from celery import signals
 
+from models import telemetry
 from models.errors import SettingsError
 from models.logs import configure_logging
 from models.process import raise_descriptor_limit
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signals.setup_logging.connect(lambda **_: None, weak=False)
     start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}
     try:
+        telemetry.configure(f"agentcore-{arguments.command}")
         start[arguments.command]()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -132,7 +134,7 @@ def _run() -> None:
     from worker.shutdown import Drain
     from worker.tasks import executor
 
-    metrics.serve(settings)
+    metrics.serve(settings, "worker_metrics_port")
     housekeeping = Housekeeping(executor())
     drain = Drain(executor(), settings.drain_seconds)
     # First the signals: work is taken from here on.
@@ -148,8 +150,10 @@ def _run() -> None:
 
 
 def _control() -> None:
+    from worker import metrics
     from worker.app import CONTROL_QUEUE
 
+    metrics.serve(load_settings(), "control_metrics_port")
     # No task events, and no remote control that could turn them on: they would carry the
     # arguments of agentcore.run, its code among them.
     _celery_worker("control", CONTROL_QUEUE, CONTROL_THREADS, "--without-mingle")
@@ -160,6 +164,7 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> None:
 
     if name == "control":
         app.conf.update(worker_send_task_events=False, worker_enable_remote_control=False)
+    signals.worker_shutdown.connect(lambda **_: telemetry.flush(), weak=False)
     level = load_settings().log_level
     app.worker_main(
         [

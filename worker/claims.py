@@ -5,8 +5,9 @@ nothing unless the row still carries the attempt that this worker claimed.
 """
 
 import json
+import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,8 @@ _CLAIM = text("""
 UPDATE executions SET status = 'running', attempt = attempt + 1, lease_owner = :worker,
     lease_expires_at = now() + make_interval(secs => :lease), send_count = 0
 WHERE id = :id AND status = :queued AND released
-RETURNING attempt, max_attempts, user_starts, request
+RETURNING attempt, max_attempts, user_starts, request, request_id, trace_parent,
+    extract(epoch FROM now() - created_at) AS age
 """)
 # One statement: no event without the start, no start without its events.
 _START = text("""
@@ -68,6 +70,10 @@ class Claim:
     max_attempts: int
     user_starts: int
     request: dict[str, Any]  # as stored; it is checked again before it runs
+    request_id: str | None = None  # of the HTTP request that submitted it
+    trace_parent: str | None = None  # of the trace that it continues
+    age: float = 0.0  # seconds from its submit to this claim
+    claimed_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,9 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
         max_attempts=row.max_attempts,
         user_starts=row.user_starts,
         request=row.request,
+        request_id=row.request_id,
+        trace_parent=row.trace_parent,
+        age=float(row.age),
     )
 
 

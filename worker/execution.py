@@ -3,12 +3,15 @@
 import random
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import Span, SpanKind, get_current_span
 
+from models import telemetry
 from models.audit import HANDED_BACK, START_FAILED
 from models.errors import RequestRefusedError, StoreUnavailableError
 from models.resolve import resolve, stored_request
@@ -70,9 +73,11 @@ class Executor:
         if claim is None:
             log.info("nothing_to_claim", execution=str(execution_id))
             return
-        with structlog.contextvars.bound_contextvars(
-            execution=str(execution_id), attempt=claim.attempt
-        ):
+        metrics.count_claim(claim.attempt, claim.age)
+        names = {"execution": str(execution_id), "attempt": claim.attempt}
+        if claim.request_id is not None:
+            names["request_id"] = claim.request_id
+        with structlog.contextvars.bound_contextvars(**names), _span(claim):
             self._own(claim)
 
     def hand_over(self) -> None:
@@ -111,6 +116,7 @@ class Executor:
         except Exception as error:
             # Whatever failed, it was ours: the execution must move on, not wait for its lease.
             ours = not isinstance(error, SandboxError)
+            metrics.count_failure("Internal" if ours else type(error).__name__)
             log.warning(
                 "sandbox_failed",
                 error=str(error),
@@ -138,6 +144,7 @@ class Executor:
                 raise AbandonedError  # claimed just before the end
             claims.start_user_code(claim, isolation)
             user_code.set()
+            get_current_span().add_event("user_code_started")
 
         try:
             return self.backend.run(self._spec(claim), before_user_code, results.take)
@@ -214,9 +221,21 @@ class Executor:
                 time.sleep(random.uniform(wait / 2, wait))  # noqa: S311 - jitter, not a secret
                 wait = min(MAX_RETRY_WAIT, wait * 2)
         log.info("finished", status=outcome.status, reason=outcome.reason)
+        for name, value in (("status", outcome.status), ("reason", outcome.reason)):
+            get_current_span().set_attribute(f"agentcore.{name}", value or "")
         if reply:
             replies.send(claim.execution_id)
-        metrics.count(outcome)
+        metrics.count(outcome, time.monotonic() - claim.claimed_at)
+
+
+def _span(claim: Claim) -> AbstractContextManager[Span]:
+    return telemetry.span(
+        "agentcore.execute",
+        parent=claim.trace_parent,
+        kind=SpanKind.CONSUMER,
+        execution=str(claim.execution_id),
+        attempt=str(claim.attempt),
+    )
 
 
 def _lost(so_far: Outcome | None, reason: Reason, message: str) -> Outcome:

@@ -1,5 +1,6 @@
 """Prometheus metrics of a worker, served where a setting says."""
 
+import re
 from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -11,6 +12,25 @@ from models.status import Status
 
 OUTCOMES = Counter(
     "agentcore_worker_outcomes_total", "Outcomes that this worker recorded", ["status", "reason"]
+)
+QUEUE_WAIT = Histogram(
+    "agentcore_queue_wait_seconds",
+    "From submit to the claim of the first attempt",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
+)
+DURATION = Histogram(
+    "agentcore_execution_seconds",
+    "From the claim of an attempt to its recorded outcome",
+    ["status"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900),
+)
+FAILURES = Counter(
+    "agentcore_sandbox_failures_total",
+    "Sandboxes that did not start or broke, also where another attempt follows",
+    ["reason"],
+)
+SWEPT = Counter(
+    "agentcore_swept_total", "What the sweep of this control process had to move on", ["what"]
 )
 RUNS = Counter("agentcore_batch_runs_total", "Runs of batches that ended", ["status"])
 DECISIONS = Counter(
@@ -35,15 +55,18 @@ POOL_WAITING = Gauge("agentcore_pool_waiting", "Sandboxes that wait for a job")
 POOL_TARGET = Gauge("agentcore_pool_target", "Sandboxes that should wait, by demand")
 
 
-def serve(settings: Settings) -> None:
-    """Serve the metrics, if a port is set. Raises SettingsError when it cannot be had."""
-    port = settings.worker_metrics_port
+def serve(settings: Settings, name: str) -> None:
+    """Serve the metrics, if the setting of that name has a port.
+
+    Raises SettingsError when the port cannot be had.
+    """
+    port = getattr(settings, name)
     if port is None:
         return
     try:
         start_http_server(port, addr=settings.worker_metrics_host)
     except OSError as error:
-        raise SettingsError(f"AGENTCORE_WORKER_METRICS_PORT: {port}: {error.strerror}") from error
+        raise SettingsError(f"AGENTCORE_{name.upper()}: {port}: {error.strerror}") from error
 
 
 def watch_pool(waiting: Callable[[], int], target: Callable[[], int]) -> None:
@@ -59,9 +82,22 @@ def count_start(is_warm: bool, seconds: float) -> None:
     READY_SECONDS.labels(start).observe(seconds)
 
 
-def count(outcome: Outcome) -> None:
-    """Count a recorded outcome, its runs and what its program did on the network."""
+def count_claim(attempt: int, age: float) -> None:
+    """Count the wait of an execution, `age` seconds old, that is claimed for the first time."""
+    if attempt == 1:
+        QUEUE_WAIT.observe(max(0.0, age))
+
+
+def count_failure(error: str) -> None:
+    """Count a sandbox that failed us, by the name of an error of ours."""
+    words = re.findall("[A-Z]+[a-z]*", error.removesuffix("Error"))
+    FAILURES.labels("_".join(words).lower()).inc()  # EngineUnavailableError: engine_unavailable
+
+
+def count(outcome: Outcome, seconds: float) -> None:
+    """Count an outcome recorded `seconds` after its claim, its runs, and its network."""
     OUTCOMES.labels(outcome.status, outcome.reason or "").inc()
+    DURATION.labels(outcome.status).observe(seconds)
     for status in (Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT):
         RUNS.labels(status).inc((outcome.batch or {}).get(status, 0))
     count_network(outcome)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from celery.worker import state
 
+from models import telemetry
 from worker.execution import Executor
 
 log = structlog.get_logger()
@@ -56,4 +57,5 @@ class Drain:
         threading.Event().wait(HAND_BACK_SECONDS)
         left = len(self._executor.running)
         log.error("shutdown_forced", running=left, do="nothing: the sweep moves on what is left")
+        telemetry.flush()
         os._exit(os.EX_SOFTWARE if left else os.EX_OK)

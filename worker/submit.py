@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import audit
+from models import audit, telemetry
 from models.customise import loosened
 from models.errors import AgentCoreError, ConflictError, NotFoundError, RequestRefusedError
 from models.execution import ExecutionRequest
@@ -47,6 +47,7 @@ class Caller:
     tenant_id: UUID
     permissions: Permissions
     api_key_id: str | None = None  # none at the Celery door
+    request_id: str | None = None  # of the HTTP request by which this is asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,8 @@ def _row(
     return {
         "tenant_id": caller.tenant_id,
         "api_key_id": caller.api_key_id,
+        "request_id": caller.request_id,
+        "trace_parent": telemetry.traceparent(),
         "agent_name": agent.name if agent else None,
         "agent_version": agent.version if agent else None,
         "request": merged.model_dump(mode="json", exclude_unset=True) | settled,

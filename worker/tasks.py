@@ -15,9 +15,11 @@ import structlog
 from celery import Task
 from celery.exceptions import Ignore
 from celery.worker.control import control_command, inspect_command
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from sqlalchemy import select
 
+from models import telemetry
 from models.errors import (
     AgentCoreError,
     ConflictError,
@@ -30,7 +32,7 @@ from models.permissions import EVERYTHING
 from models.session import autocommit
 from models.settings import load_settings
 from models.tables import ExecutionRow, Tenant
-from worker import janitor, replies, retention
+from worker import janitor, metrics, replies, retention
 from worker.app import AGE_OUT, CANCEL_COMMAND, EXECUTE, RUN, SWEEP, app
 from worker.execution import Executor
 from worker.sandbox.docker_backend import DockerBackend
@@ -74,7 +76,8 @@ def run(self: Task[Any, Any], /, *given: Any, **named: Any) -> None:
     try:
         task_id = _canonical(self.request.id)
         parsed = ExecutionRequest.model_validate(request)
-        submitted = _submit(parsed, tenant, task_id)
+        with telemetry.span(RUN, parent=_traceparent(self), kind=SpanKind.CONSUMER):
+            submitted = _submit(parsed, tenant, task_id)
     except ValidationError as error:
         raise ValueError(_summary(error)) from None
     except StoreUnavailableError as error:
@@ -101,6 +104,8 @@ def sweep() -> None:
     except StoreUnavailableError as error:
         log.warning("store_unavailable", task=SWEEP, error=str(error))
         return
+    for what, number in counts.items():
+        metrics.SWEPT.labels(what).inc(number)
     if any(counts.values()):
         log.info("swept", **counts)
 
@@ -167,6 +172,12 @@ def _revoke_later(execution_id: UUID) -> None:
             _late_revokes.release()
 
     threading.Thread(target=try_for_a_while, name="revoke", daemon=True).start()
+
+
+def _traceparent(task: Task[Any, Any]) -> str | None:
+    """Return the header by which whoever sent the message lets its trace go on here."""
+    given = task.request.get("traceparent")
+    return given if isinstance(given, str) else None
 
 
 def _arguments(request: Any = None, tenant: str | None = None) -> tuple[Any, str | None]:

@@ -1,0 +1,85 @@
+"""Traces are exported where the standard variables ask for them, and wrong ones are named."""
+
+import subprocess
+import sys
+
+import pytest
+from opentelemetry.trace import SpanKind
+
+from models import telemetry
+from models.errors import SettingsError
+from tests.harness import ROOT
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch):
+    for name in (ENDPOINT, "OTEL_TRACES_EXPORTER", "OTEL_SDK_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _modules(**environment):
+    """Return what a process has loaded once it has set up its traces."""
+    script = (
+        "import sys; from models import telemetry; telemetry.configure('x'); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("environment", "exports"),
+    [
+        ({}, False),
+        ({ENDPOINT: "http://127.0.0.1:9"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:9/v1/traces"}, True),
+        ({ENDPOINT: "http://127.0.0.1:9", "OTEL_TRACES_EXPORTER": "none"}, False),
+        ({ENDPOINT: "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "TRUE"}, False),
+    ],
+)
+def test_nothing_is_loaded_where_nobody_asks_for_traces(environment, exports):
+    assert ("opentelemetry.sdk.trace" in _modules(**environment)) is exports
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (ENDPOINT, "collector:4318"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_the_variable(monkeypatch, name, value):
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        telemetry.configure("x")
+
+
+def test_outside_of_a_span_there_is_no_parent_and_no_trace_in_a_line():
+    assert telemetry.traceparent() is None
+    assert telemetry.add_trace_id(None, "info", {"event": "x"}) == {"event": "x"}
+
+
+@pytest.mark.parametrize(
+    "parent", [None, "", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"]
+)
+def test_what_is_no_parent_is_none(parent):
+    with telemetry.span("x", parent=parent, kind=SpanKind.CONSUMER):
+        assert telemetry.traceparent() is None
+
+
+def test_a_parent_goes_on_into_the_block_and_its_lines():
+    with telemetry.span("x", parent=PARENT, kind=SpanKind.CONSUMER):
+        assert telemetry.traceparent() == PARENT  # nothing is exported here, so it is passed on
+        line = telemetry.add_trace_id(None, "info", {})
+    assert line == {"trace_id": PARENT.split("-")[1]}
