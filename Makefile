@@ -50,6 +50,7 @@ check: bootstrap ## Lint, types, import rules, unit tests, generated files
 	$(VENV)/python -m pytest -q tests/unit client/tests
 	$(VENV)/python -m security_profiles render --check --directory security_profiles/rendered
 	$(VENV)/python -m deploy.kubernetes generate --check
+	$(VENV)/python -m deploy.settings_table --check
 
 up: bootstrap ## Start the local stack
 	@$(VENV)/python -m deploy.local up

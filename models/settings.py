@@ -36,25 +36,42 @@ class Settings(BaseSettings):
     )
 
     # Application
-    debug: bool = Field(False, description="Human-readable logs")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    debug: bool = Field(False, description="Human-readable logs, and an API that reloads its code")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged"
+    )
     api_host: str = Field("127.0.0.1", description="Address the API binds to")
-    api_port: int = Field(8002, ge=1, le=65_535)
-    cors_origins: list[str] = Field(default_factory=list, description="JSON list, for development")
+    api_port: int = Field(8002, ge=1, le=65_535, description="Port of the API")
+    cors_origins: list[str] = Field(
+        default_factory=list,
+        description="Origins of browsers that may call the API; for development",
+    )
     max_body_bytes: int = Field(12_582_912, ge=1024, description="Bytes of one request body")
-    max_wait_seconds: float = Field(60, gt=0, le=600, description="Longest long-poll")
+    max_wait_seconds: float = Field(
+        60, gt=0, le=600, description="Seconds of the longest long-poll"
+    )
 
     # Database
-    database_url: SecretStr = Field(description="SQLAlchemy URL of the application's role")
-    database_owner_url: SecretStr | None = Field(None, description="The migrations' role")
+    database_url: SecretStr = Field(description="`postgresql://…` of the application's role")
+    database_owner_url: SecretStr | None = Field(
+        None, description="The same of the migrations' role, which owns the tables; unset: one role"
+    )
     database_app_role: str | None = Field(
-        None, pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="Role the migrations grant to"
+        None,
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Role that the migrations grant rights to",
     )
     database_pool_size: int = Field(20, ge=1, le=500, description="Connections of one process")
 
     # Broker
-    broker_url: SecretStr = Field(description="Celery broker URL")
-    result_backend_url: SecretStr | None = Field(None, description="Defaults to the broker")
+    broker_url: SecretStr = Field(
+        description="Celery broker: Redis or Valkey with `noeviction`, or RabbitMQ (3.10 is tested)"
+    )
+    result_backend_url: SecretStr | None = Field(
+        None,
+        description="Redis or Valkey for the replies to agentcore.run; unset: the broker, which "
+        "RabbitMQ cannot be",
+    )
     celery_tenant: str = Field("default", description="Tenant of agentcore.run when it names none")
 
     # Worker
@@ -64,39 +81,70 @@ class Settings(BaseSettings):
         description="Name on all containers; two deployments on one engine need different ones",
     )
     worker_slots: int = Field(8, ge=1, le=1000, description="Sandboxes one worker runs at once")
-    lease_seconds: float = Field(30, ge=2, le=600, description="Life of a claim between heartbeats")
-    heartbeat_seconds: float = Field(3, ge=0.1, le=60, description="Time between heartbeats")
-    sweep_seconds: float = Field(5, ge=0.2, le=300, description="Time between sweeps")
-    resend_seconds: float = Field(15, ge=0.2, le=600, description="Queued this long unheard")
+    lease_seconds: float = Field(30, ge=2, le=600, description="Life of a claim")
+    heartbeat_seconds: float = Field(3, ge=0.1, le=60, description="Seconds between renewals")
+    sweep_seconds: float = Field(5, ge=0.2, le=300, description="Seconds between two sweeps")
+    resend_seconds: float = Field(
+        15, ge=0.2, le=600, description="What is queued and unheard for so long is sent again"
+    )
     max_failed_starts: int = Field(
-        5, ge=1, le=1000, description="Sandboxes that fail to start before giving up"
+        5, ge=1, le=1000, description="Starts that fail before giving up; an absent engine is none"
     )
     drain_seconds: float = Field(
-        30, ge=0, le=3600, description="For running executions to end when their worker is stopped"
+        30, ge=0, le=3600, description="Seconds for what runs to end when its worker is stopped"
     )
-    kill_grace_seconds: float = Field(0.5, ge=0.1, le=30, description="From asking to killing")
+    kill_grace_seconds: float = Field(
+        0.5, ge=0.1, le=30, description="From asking a sandbox to end to removing it"
+    )
 
     # Shares: the same for all processes
     tenant_max_running: int = Field(
-        32, ge=1, le=100_000, description="Executions of one tenant that run or are about to"
+        32,
+        ge=1,
+        le=100_000,
+        description="Executions of one tenant that run or are about to; at least all slots where "
+        "one tenant may use them all",
     )
     tenant_max_queued: int = Field(
-        10_000, ge=1, le=1_000_000, description="Queued executions of one tenant; more are refused"
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Queued executions of one tenant; more are refused (429)",
     )
 
     # Retention: the floors are the database's own (migration 0004)
     retention_days: float | None = Field(
-        None, ge=1, le=36_500, description="Ended executions are kept so long; unset: for ever"
+        None, ge=1, le=36_500, description="Days that ended executions are kept; unset: for ever"
     )
     audit_retention_days: float | None = Field(
-        None, ge=7, le=36_500, description="Audit trails of deleted executions; unset: for ever"
+        None,
+        ge=7,
+        le=36_500,
+        description="Days that audit trails are kept, those of deleted executions too; at least as "
+        "many as above; unset: for ever",
     )
 
     # Container
     sandbox_images: dict[str, str] = Field(
         default_factory=lambda: {"python": "agentcore/sandbox:dev"},
-        description="JSON: catalogue name to image reference; nothing else can be run",
+        description="Catalogue name to image reference; nothing else can be run",
     )
+    docker_timeout_seconds: float = Field(
+        30, ge=1, le=600, description="Seconds of one call to the container engine"
+    )
+    max_output_bytes: int = Field(
+        262_144, ge=1024, description="Bytes kept of each output stream, half head and half tail"
+    )
+    max_output_total_bytes: int = Field(
+        1_073_741_824, ge=65_536, description="Bytes written by a program before it is ended"
+    )
+    max_batch_bytes: int = Field(
+        67_108_864, ge=65_536, description="Bytes kept of all output and results of one batch"
+    )
+    max_artifacts: int = Field(64, ge=0, le=10_000, description="Artifacts kept of one execution")
+    max_artifact_bytes: int = Field(8_388_608, ge=1024, description="Bytes of one artifact")
+    max_artifacts_bytes: int = Field(33_554_432, ge=1024, description="Bytes of all of them")
+
     # Warm pool: sandboxes started ahead of their jobs, each used once
     pool_size: int = Field(
         4, ge=0, le=1000, description="Waiting for requests with all defaults, per worker"
@@ -114,22 +162,10 @@ class Settings(BaseSettings):
         900, ge=1, le=86_400, description="A waiting sandbox is thrown away then"
     )
 
-    docker_timeout_seconds: float = Field(30, ge=1, le=600, description="Of one daemon call")
-    max_output_bytes: int = Field(262_144, ge=1024, description="Kept of each output stream")
-    max_output_total_bytes: int = Field(
-        1_073_741_824, ge=65_536, description="Written by a program before it is ended"
-    )
-    max_batch_bytes: int = Field(
-        67_108_864, ge=65_536, description="Kept of all output and results of one batch"
-    )
-    max_artifacts: int = Field(64, ge=0, le=10_000)
-    max_artifact_bytes: int = Field(8_388_608, ge=1024, description="Bytes of one artifact")
-    max_artifacts_bytes: int = Field(33_554_432, ge=1024, description="Bytes of all of them")
-
     # Security
     allowed_profiles: tuple[ProfileName, ...] = Field(
         ("minimal", "standard"),
-        description="JSON list of the profiles that requests may name",
+        description="The profiles that requests may name",
     )
     default_profile: ProfileName = Field(
         "standard", description="Profile of requests that name none"
@@ -141,13 +177,13 @@ class Settings(BaseSettings):
         "prefer", description="`require`: refuse to run where root in a sandbox is the host's root"
     )
     extra_syscalls: tuple[SyscallName, ...] = Field(
-        (), description="JSON list: requests may add these too, dangerous ones named here included"
+        (), description="Requests may add these too, dangerous ones named here included"
     )
     extra_capabilities: tuple[CapabilityName, ...] = Field(
-        (), description="JSON list: requests may add these too, dangerous ones named here included"
+        (), description="Requests may add these too, dangerous ones named here included"
     )
     extra_apparmor_profiles: tuple[AppArmorName, ...] = Field(
-        (), description="JSON list: requests may choose these though they are weaker"
+        (), description="Requests may choose these though they are weaker"
     )
     allow_writable_root: bool = Field(
         False, description="Requests under standard may ask for a writable root file system"
@@ -169,11 +205,11 @@ class Settings(BaseSettings):
     egress_ceiling: tuple[HostEntry, ...] | None = Field(
         None,
         max_length=1000,
-        description="JSON list: what requests may list at most, `*` being every name; unset: "
-        "anything public, and private networks",
+        description="What requests may list at most, `*` being every name; unset: "
+        "anything public, and private networks; loopback and the like only when named here",
     )
     egress_deny: tuple[HostEntry, ...] = Field(
-        (), max_length=1000, description="JSON list: never reached, whatever a request lists"
+        (), max_length=1000, description="Never reached, whatever a request lists"
     )
     egress_max_connections: int = Field(
         32, ge=1, le=4096, description="Connections of one sandbox at once"
@@ -195,18 +231,22 @@ class Settings(BaseSettings):
     )
 
     # Resources: ceilings that no request may pass
-    ceiling_memory_mb: int = Field(2048, ge=32)
-    ceiling_cpu_cores: float = Field(2.0, ge=0.05)
-    ceiling_execution_time_seconds: float = Field(900, ge=0.1)
-    ceiling_processes: int = Field(256, ge=1)
-    ceiling_file_descriptors: int = Field(4096, ge=16)
-    ceiling_storage_mb: int = Field(4096, ge=4)
-    ceiling_network_requests: int = Field(10_000, ge=0)
-    ceiling_attempts: int = Field(5, ge=1)
+    ceiling_memory_mb: int = Field(2048, ge=32, description="MiB of memory")
+    ceiling_cpu_cores: float = Field(2.0, ge=0.05, description="Cores")
+    ceiling_execution_time_seconds: float = Field(
+        900, ge=0.1, description="Seconds of one execution"
+    )
+    ceiling_processes: int = Field(256, ge=1, description="Processes")
+    ceiling_file_descriptors: int = Field(4096, ge=16, description="Open files of a process")
+    ceiling_storage_mb: int = Field(4096, ge=4, description="MiB of writable files")
+    ceiling_network_requests: int = Field(10_000, ge=0, description="Connections of one execution")
+    ceiling_attempts: int = Field(5, ge=1, description="Attempts that a request may allow")
 
     # Monitoring
-    metrics_enabled: bool = True
-    worker_metrics_host: str = Field("127.0.0.1", description="Address of a worker's metrics")
+    metrics_enabled: bool = Field(True, description="`/metrics` of the API")
+    worker_metrics_host: str = Field(
+        "127.0.0.1", description="Address of the metrics of workers and control"
+    )
     worker_metrics_port: int | None = Field(
         None, ge=1, le=65_535, description="Each worker of a host needs its own; unset: none"
     )
@@ -214,12 +254,16 @@ class Settings(BaseSettings):
         None, ge=1, le=65_535, description="The same for a control process; unset: none"
     )
     flower_host: str = Field("127.0.0.1", description="Address Flower binds to")
-    flower_port: int = Field(5555, ge=1, le=65_535)
-    flower_user: str | None = Field(None, description="Flower starts only with user and password")
-    flower_password: SecretStr | None = None
+    flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
+    flower_user: str | None = Field(
+        None, description="Name to log in to Flower, which starts only with it and a password"
+    )
+    flower_password: SecretStr | None = Field(None, description="Its password")
 
     # Kubernetes
-    kubernetes_namespace: str = "agentcore-runtime"
+    kubernetes_namespace: str = Field(
+        "agentcore-runtime", description="Where this deployment is, when it is in a cluster"
+    )
 
     @property
     def in_cluster(self) -> bool:
