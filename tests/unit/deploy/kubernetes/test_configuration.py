@@ -106,6 +106,7 @@ def test_ports_are_what_the_processes_listen_on(target: str) -> None:
     told = {
         "api": ("AGENTCORE_API_PORT", "http"),
         "worker": ("AGENTCORE_WORKER_METRICS_PORT", "metrics"),
+        "control": ("AGENTCORE_CONTROL_METRICS_PORT", "metrics"),
         "flower": ("AGENTCORE_FLOWER_PORT", "http"),
     }
     for name, (variable, port) in told.items():
@@ -115,7 +116,7 @@ def test_ports_are_what_the_processes_listen_on(target: str) -> None:
         ]
         for probe in ("livenessProbe", "readinessProbe"):
             assert container[probe]["httpGet"]["port"] == port
-        host = variable.replace("_PORT", "_HOST")
+        host = variable.replace("_PORT", "_HOST").replace("CONTROL", "WORKER")
         assert setting(target, name, host) == "0.0.0.0"
 
 

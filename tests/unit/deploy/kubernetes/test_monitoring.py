@@ -53,6 +53,7 @@ WORDS = {
                                             if name.isupper() and isinstance(it, str)},
     "route": {route.path for route in health.router.routes} | {"/health.*"},
     "start": {"warm", "cold"},
+    "what": {"expired", "released", "sent", "replies"},
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def test_ways_into_production() -> None:
     assert {name: _ways("production", name, "ingress") for name in PROCESSES} == {
         "api": {("ingress", 8002), ("monitoring", 8002)},
         "worker": {("monitoring", 8003)},
-        "control": set(),
+        "control": {("monitoring", 8003)},
         "beat": set(),
         "flower": {("operations", 5555)},
         "migrate": set(),
