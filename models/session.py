@@ -95,7 +95,7 @@ def _is_quiet(connection: Any, returned: float) -> bool:
     return not socket.poll(0)
 
 
-@lru_cache
+@lru_cache(maxsize=1)
 def _autocommitting(made: Engine) -> Engine:
     """Return a view of an engine, with the same connections, that begins no transactions."""
     return made.execution_options(isolation_level="AUTOCOMMIT")

@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any
 
 import structlog
+from celery.bootsteps import RUN as RUN_STATE  # type: ignore[attr-defined]
 from celery.exceptions import NotRegistered
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu.exceptions import ContentDisallowed, DecodeError
+from vine import promise
 
 from worker.app import RUN
 
@@ -53,29 +55,35 @@ class Consumer(CeleryConsumer):
 
     # Of Celery's consumer, which has no types for them.
     hub: Any
+    blueprint: Any
     _flush_events: Callable[[], None]
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        # Of events that were gathered: Celery has it called soon after each, by whichever thread.
         self._flush_is_due = False
+        self._flush_events_promise = promise(self._flush_later)
         # What kombu's Redis channels raise once their connection has been given up: each
         # acknowledgement of what ends just then, for one. It ended the worker.
         broken: tuple[type[BaseException], ...] = self.connection_errors  # type: ignore[has-type]
         self.connection_errors = (*broken, AttributeError)
 
-    def on_send_event_buffered(self) -> Any:
-        """Send what Flower is told some moments later: what was just taken goes first."""
-        if self.hub:
-            self.hub.call_soon(self._flush_later)
-
     def _flush_later(self) -> None:
-        if not self._flush_is_due:
+        """Send what Flower is told some moments later: what was just taken goes first."""
+        if self.blueprint.state != RUN_STATE:  # no timer comes any more
+            self._flush_now()
+        elif not self._flush_is_due:
             self._flush_is_due = True
             self.hub.call_later(EVENTS_DELAY, self._flush_now)
 
     def _flush_now(self) -> None:
         self._flush_is_due = False
         self._flush_events()
+
+    def stop(self) -> None:
+        """Stop; what was gathered till then is sent."""
+        self._flush_now()
+        super().stop()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Wait for a broker that is away, each worker in a rhythm of its own.

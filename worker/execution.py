@@ -207,11 +207,15 @@ class Executor:
     def _record(self, claim: Claim, outcome: Outcome, results: ResultWriter) -> None:
         """Record the outcome, outlasting an outage of the database."""
         give_up = time.monotonic() + RECORD_PATIENCE
-        wait = 0.1
+        wait, tries = 0.1, 0
         while True:
             try:
                 fault_points.reach("before_outcome")
-                reply = outcomes.record(claim, outcome, results.unwritten)
+                # After the first try, it may be that only the answer was lost.
+                known = outcomes.recorded(claim, outcome) if tries else None
+                tries += 1
+                if known is None:
+                    known = outcomes.record(claim, outcome, results.unwritten)
                 break
             except StoreUnavailableError:
                 if time.monotonic() > give_up:
@@ -223,7 +227,7 @@ class Executor:
         log.info("finished", status=outcome.status, reason=outcome.reason)
         for name, value in (("status", outcome.status), ("reason", outcome.reason)):
             get_current_span().set_attribute(f"agentcore.{name}", value or "")
-        if reply:
+        if known:
             replies.send(claim.execution_id)
         metrics.count(outcome, time.monotonic() - claim.claimed_at)
 

@@ -17,7 +17,7 @@ POINTS = (
     "release_recorded",  # user code counts as started from here on, but has not seen its job
     "after_release",
     "before_outcome",
-    "inside_outcome",  # of a program that left files: in the transaction, before its commit
+    "inside_outcome",  # where the outcome takes several statements: before their commit
     "after_outcome",
 )
 

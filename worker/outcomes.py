@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, bindparam, insert, select, text
+from sqlalchemy import Row, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from models.sandbox import Outcome
@@ -37,6 +36,21 @@ def record(claim: Claim, outcome: Outcome, results: Sequence[batches.Row] = ()) 
     return bool(row.reply_pending)
 
 
+def recorded(claim: Claim, outcome: Outcome) -> bool | None:
+    """Return whether Celery waits for a reply if this attempt has ended so; else None.
+
+    For whoever does not know what became of `record`: its answer was lost.
+    """
+    ended = select(ExecutionRow.reply_pending).where(
+        ExecutionRow.id == claim.execution_id,
+        ExecutionRow.attempt == claim.attempt,
+        ExecutionRow.status == outcome.status,
+        ExecutionRow.finished_at.is_not(None),
+    )
+    with autocommit() as session:
+        return session.scalar(ended)
+
+
 def _with_all(
     session: Session, claim: Claim, outcome: Outcome, results: Sequence[batches.Row]
 ) -> Row[Any]:
@@ -48,7 +62,8 @@ def _with_all(
     if outcome.artifacts:
         session.execute(insert(Artifact), _artifact_rows(claim.execution_id, outcome))
     row = _end(session, claim, outcome)
-    assert row is not None  # noqa: S101 - it is locked, and nobody was faster
+    if row is None:  # it is locked: nobody can have been faster
+        raise LeaseLostError
     return row
 
 
@@ -72,45 +87,35 @@ def _as_told(session: Session, claim: Claim, outcome: Outcome) -> Outcome:
     )
 
 
+# Made once; to make it for each outcome takes longer than the database needs for it.
+_COLUMNS = (
+    *("status", "reason", "message", "exit_code", "signal"),
+    *("stdout", "stdout_bytes", "stderr", "stderr_bytes", "output_truncated"),
+    *("result", "warnings", "usage", "isolation", "network"),
+)
+_END = text(f"""
+    UPDATE executions SET {", ".join(f"{name} = :{name}" for name in _COLUMNS)},
+        batch = coalesce(:batch, batch)
+    WHERE id = :id AND attempt = :attempt AND status = :running
+        AND (cancel_requested_at IS NULL OR :status = 'cancelled')
+    RETURNING reply_pending, tenant_id
+""").bindparams(  # noqa: S608 - the names of our own columns
+    *(bindparam(name, type_=ExecutionRow.__table__.c[name].type) for name in (*_COLUMNS, "batch"))
+)
+
+
 def _end(session: Session, claim: Claim, outcome: Outcome) -> Row[Any] | None:
     """Write the row; None when the claim is lost, or a cancel came that the outcome denies."""
-    values = {
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "message": outcome.message,
-        "exit_code": outcome.exit_code,
-        "signal": outcome.signal,
-        "stdout": outcome.stdout.kept,
-        "stdout_bytes": outcome.stdout.total_bytes,
-        "stderr": outcome.stderr.kept,
-        "stderr_bytes": outcome.stderr.total_bytes,
-        "output_truncated": [
-            name for name in ("stdout", "stderr") if getattr(outcome, name).truncated
-        ],
-        "result": outcome.result,
+    streams = {"stdout": outcome.stdout, "stderr": outcome.stderr}
+    values = {name: getattr(outcome, name) for name in _COLUMNS if hasattr(outcome, name)}
+    values |= {
         "warnings": list(outcome.warnings),
-        "usage": outcome.usage,
-        "isolation": outcome.isolation,
-        "network": outcome.network,
+        "output_truncated": [name for name, stream in streams.items() if stream.truncated],
+        **{name: stream.kept for name, stream in streams.items()},
+        **{f"{name}_bytes": stream.total_bytes for name, stream in streams.items()},
     }
     held = {"id": claim.execution_id, "attempt": claim.attempt, "running": Status.RUNNING}
-    others = {"batch": outcome.batch} | held
-    return session.execute(_write(tuple(values)), values | others).first()
-
-
-@lru_cache
-def _write(columns: tuple[str, ...]) -> TextClause:
-    """Return the statement; to build it for each outcome takes longer than it."""
-    statement = text(f"""
-        UPDATE executions SET {", ".join(f"{name} = :{name}" for name in columns)},
-            batch = coalesce(:batch, batch)
-        WHERE id = :id AND attempt = :attempt AND status = :running
-            AND (cancel_requested_at IS NULL OR :status = 'cancelled')
-        RETURNING reply_pending, tenant_id
-    """)  # noqa: S608 - the names of our own columns
-    types = ExecutionRow.__table__.c
-    typed = (bindparam(name, type_=types[name].type) for name in (*columns, "batch"))
-    return statement.bindparams(*typed)
+    return session.execute(_END, values | held | {"batch": outcome.batch}).first()
 
 
 def _artifact_rows(execution_id: UUID, outcome: Outcome) -> list[dict[str, Any]]:

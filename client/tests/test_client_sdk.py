@@ -8,6 +8,7 @@ from agentcore_client import (
     ExecutionRequest,
     InputFile,
     InvalidArgumentError,
+    PermissionDeniedError,
     ResourceLimits,
     Status,
     WaitTimeoutError,
@@ -96,6 +97,13 @@ def test_run_submits_and_waits_in_one_call(api, client, ended):
     api.answer("POST", "/v1/executions", ended())
     assert client.run(source="1").succeeded
     assert [dict(request.url.params) for request in api.requests] == [{"wait": "30.000"}]
+
+
+def test_run_with_a_key_that_may_not_read_is_refused_and_not_empty(api, client, ended, path):
+    api.answer("POST", "/v1/executions", ended(stdout=None, stderr=None))
+    api.answer("GET", path(), httpx.Response(403, json={"detail": "this key may not read"}))
+    with pytest.raises(PermissionDeniedError):
+        client.run(source="1")
 
 
 def test_run_goes_on_waiting_for_what_takes_longer(api, client, clock, ended, path):

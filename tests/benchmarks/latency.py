@@ -50,12 +50,16 @@ def _again(scene: Scene, subjects: Subjects) -> dict[str, list[float]]:
 
     The first one after a pause finds the processors' caches full of other things.
     """
-    drivers = subjects.choose(WARM, ALONE_WARM)
-    samples: dict[str, list[float]] = {name: [] for name in drivers}
-    for number in range(scene.choose(ROUNDS, QUICK_ROUNDS)):
-        for name in in_turn(list(drivers), number):
-            settle(drivers)
-            samples[name].append(drivers[name].run(2).milliseconds[1])
+    drivers = subjects.choose(*NAMES)
+    samples: dict[str, list[float]] = {name: [] for name in (WARM, ALONE_WARM) if name in drivers}
+    try:
+        for number in range(scene.choose(ROUNDS, QUICK_ROUNDS)):
+            for name in in_turn(list(samples), number):
+                settle(drivers)
+                samples[name].append(drivers[name].run(2).milliseconds[1])
+    except DriverError as error:
+        scene.tell(f"no second of two: {error}", at_once=True)
+        return {}
     if len(samples) == 2:
         pairs = zip(samples[WARM], samples[ALONE_WARM], strict=True)
         samples[PLATFORM_WARM] = [whole - alone for whole, alone in pairs]
@@ -73,11 +77,11 @@ def alternate(
     rounds = scene.choose(ROUNDS, QUICK_ROUNDS)
     for number in range(rounds):
         for name in in_turn(list(samples), number):
-            settle(drivers)
             try:
+                settle(drivers)
                 samples[name] += measure(drivers[name])
             except DriverError as error:
                 subjects.refuse(name, str(error))
-                del samples[name]
+                del samples[name], drivers[name]
         scene.tell(f"{number + 1} of {rounds} rounds")
     return samples

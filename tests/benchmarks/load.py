@@ -38,12 +38,12 @@ def _chunks(
     for number in range(CHUNKS):
         for name in in_turn(list(chunks), number):
             scene.tell(f"{level} in flight, {name}", at_once=True)
-            settle(drivers)
             try:
+                settle(drivers)
                 chunks[name].append(_chunk(scene, name, drivers[name], level))
             except DriverError as error:
                 subjects.refuse(name, str(error))
-                del chunks[name]
+                del chunks[name], drivers[name]
     return chunks
 
 

@@ -30,15 +30,13 @@ BEFORE = ("before_claim", "after_claim", "before_create", "after_create", "after
           "before_release")  # fmt: skip
 # A worker with a pool comes to these when it starts a sandbox ahead, too.
 STARTING = ("after_create", "after_start")
+# With files an outcome takes several statements, and a worker may die between them.
+INSIDE = "inside_outcome"
 # From here on the program counts as started, and a retry is the request's to allow.
-AFTER = ("release_recorded", "after_release", "before_outcome", "inside_outcome")
+AFTER = ("release_recorded", "after_release", "before_outcome", INSIDE)
 RECORDED = "after_outcome"
-# It leaves a file: the outcome is several statements then, and a worker may die between them.
-PROGRAM = """import time
-time.sleep(0.3)
-open('/workspace/output/left', 'w').close()
-print('done')
-"""
+PROGRAM = "import time; time.sleep(0.3); print('done')"
+LEAVES_A_FILE = f"open('/workspace/output/left', 'w').close(); {PROGRAM}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +50,10 @@ class Scene:
     accepted: dict[str, str]
     ports: dict[str, int] = field(default_factory=dict)  # of the doomed workers' metrics
 
-    def submit(self, max_attempts: int) -> str:
+    def submit(self, program: str, max_attempts: int) -> str:
         """Submit a program that the witness knows."""
         key = str(uuid4())
-        command = marked(PROGRAM, key)
+        command = marked(program, key)
         headers = {"Idempotency-Key": key}
         body = {"command": command, "max_attempts": max_attempts}
         answer = self.api.post("/v1/executions", json=body, headers=headers)
@@ -103,7 +101,8 @@ def _kills(scene: Scene, points: Sequence[str], max_attempts: int) -> Iterator[d
         name = names.pop()
         wait_until(partial(_is_ready, scene, name), 30, "the second worker")
         _marker(scene, point).unlink()
-        victim = _kill_one(scene, scene.stack.processes[name], max_attempts)
+        program = LEAVES_A_FILE if point == INSIDE else PROGRAM
+        victim = _kill_one(scene, scene.stack.processes[name], program, max_attempts)
         del scene.stack.processes[name]
         # It comes up while the other worker takes over: that takes a lease and a sweep.
         if following:
@@ -140,7 +139,7 @@ def _start_doomed(scene: Scene, point: str) -> str:
     return name
 
 
-def _kill_one(scene: Scene, process: Popen[bytes], max_attempts: int) -> str:
+def _kill_one(scene: Scene, process: Popen[bytes], program: str, max_attempts: int) -> str:
     """Submit until the doomed worker gets one; return that execution once the worker is dead."""
 
     def is_over(execution_id: str) -> bool:
@@ -149,7 +148,7 @@ def _kill_one(scene: Scene, process: Popen[bytes], max_attempts: int) -> str:
 
     # The other worker takes every second one or so: the next finds both of them idle.
     for _ in range(20):
-        victim = scene.submit(max_attempts)
+        victim = scene.submit(program, max_attempts)
         wait_until(partial(is_over, victim), 20, "an end of either")
         if process.poll() is not None or _ran_on(scene, victim, process.pid):
             break
@@ -207,11 +206,12 @@ def test_a_worker_that_dies_after_user_code_started_leaves_it_lost(scene: Scene)
 
 
 def test_where_two_attempts_are_allowed_the_second_one_counts(scene: Scene) -> None:
-    points = ("after_release", "inside_outcome")
+    points = ("after_release", "before_outcome", INSIDE)
     for point, execution in zip(points, _kills(scene, points, max_attempts=2), strict=True):
         assert _summary(execution) == ("succeeded", None, 2), point
         assert execution["stdout"]["text"] == "done\n"
-        assert [item["path"] for item in execution["artifacts"]] == ["left"]
+        left = ["left"] if point == INSIDE else []
+        assert [item["path"] for item in execution["artifacts"]] == left
         assert _seen(scene, execution) in ({1, 2} if point == "after_release" else {2}), point
 
 

@@ -14,7 +14,7 @@ from models.settings import Settings
 from models.status import Status
 from tests.harness import Stack, wait_until
 from tests.integration.facts import bare_stack
-from worker import claims, janitor
+from worker import claims, janitor, outcomes, replies
 from worker.execution import Executor
 from worker.housekeeping import Housekeeping
 from worker.sandbox.errors import EngineUnavailableError, SandboxStartError
@@ -210,6 +210,27 @@ def test_a_failure_after_user_code_is_repeated_only_when_allowed(  # type: ignor
     Executor(FakeBackend(fail), settings, "w").execute(execution_id)
     assert row(execution_id)["status"] == status
     assert row(execution_id)["user_starts"] == 1
+
+
+def test_an_outcome_whose_answer_was_lost_is_recorded_once_and_told(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, query, monkeypatch
+) -> None:
+    execution_id = new_execution()
+    query("UPDATE executions SET reply_pending = true WHERE id = :id", id=execution_id)
+    end, told, answers = outcomes._end, [], []
+
+    def lose_the_first_answer(*given: object) -> object:
+        answers.append(end(*given))
+        if len(answers) == 1:
+            raise StoreUnavailableError("the connection broke")
+        return answers[-1]
+
+    monkeypatch.setattr(outcomes, "_end", lose_the_first_answer)
+    monkeypatch.setattr(replies, "send", told.append)
+    Executor(FakeBackend(lambda *_: SUCCESS), settings, "w").execute(execution_id)
+    assert row(execution_id)["status"] == "succeeded"
+    assert told == [execution_id]
+    assert len(answers) == 1, "it is looked for before it is tried again"
 
 
 def test_an_outcome_of_a_lost_lease_is_dropped(settings, new_execution, row, query) -> None:  # type: ignore[no-untyped-def]

@@ -25,6 +25,7 @@ def _share_connections(api: APIClient) -> None:
     if isinstance(own, UnixHTTPAdapter):
         shared = _SharedConnections(own.socket_path, own.timeout, max_pool_size=MAX_CONNECTIONS)
         api.mount("http+docker://", shared)
+        own.close()
         api.trust_env = False  # no proxy leads to a socket; to look for one takes half of a call
 
 

@@ -193,7 +193,7 @@ class DockerBackend:
         asked_at: float,
         before_user_code: BeforeUserCode,
     ) -> Outcome:
-        """Run the job in a started sandbox, and end that."""
+        """Run the job in a started sandbox, and see to its end."""
         with ExitStack() as ends:
             ends.callback(self._launcher.end, launched)
             ends.callback(setattr, sandbox, "connection", None)

@@ -27,7 +27,7 @@ from worker.sandbox.errors import (
 from worker.sandbox.full_network import ensure_network
 from worker.sandbox.launched import Launched
 from worker.sandbox.network import Egress
-from worker.sandbox.removal import Removal
+from worker.sandbox.removal import COURTESY, Removal
 from worker.sandbox.turns import Turns
 
 log = structlog.get_logger()
@@ -121,19 +121,24 @@ class Launcher:
 
     def discard(self, launched: Launched) -> None:
         """End a sandbox that had no job; its container may go a moment later."""
-        self._end(launched, may_wait=True)
+        self._end(launched, may_wait=True, courtesy=0)
 
     def end(self, launched: Launched) -> None:
-        """End a sandbox; where its program is over, its container may go a moment later."""
-        self._end(launched, may_wait=launched.ended_by_itself)
+        """End a sandbox; where its program is over, that may come a moment later."""
+        self._end(launched, may_wait=launched.ended_by_itself, courtesy=COURTESY)
 
-    def _end(self, launched: Launched, *, may_wait: bool) -> None:
-        def ended() -> None:
+    def _end(self, launched: Launched, *, may_wait: bool, courtesy: float) -> None:
+        def let_go() -> None:
             launched.connection.close()
             self._egress.release(launched.place)
-            self._warm.discard(launched.token)
 
-        self._removal.remove(launched.container_id, ended, may_wait=may_wait)
+        self._removal.remove(
+            launched.container_id,
+            let_go,
+            lambda: self._warm.discard(launched.token),
+            may_wait=may_wait,
+            courtesy=courtesy,
+        )
 
     def close(self) -> None:
         """Wait until everything that was ended is removed."""

@@ -38,13 +38,24 @@ class ExecutionCalls(Calls):
         wait: float | None = None,
         **fields: Any,
     ) -> Execution:
-        """Submit one execution, given as a request or as its fields, and return it queued.
+        """Submit one execution, given as a request or as its fields, and return it.
 
-        With `wait` (seconds, 0 to 60), return it as soon as it has ended, or then.
+        It is queued then; with `wait` (seconds, 0 to 60) it is returned once it has ended, or after
+        that time.
         The same `idempotency_key` (1 to 255 visible ASCII characters) gives the same execution;
         without one a random key makes the retries of this call safe. Raises
         InvalidArgumentError, RequestInvalidError, ConflictError and what all calls raise.
         """
+        return self._submit(request, idempotency_key, wait, math.inf, fields)
+
+    def _submit(
+        self,
+        request: ExecutionRequest | None,
+        idempotency_key: str | None,
+        wait: float | None,
+        deadline: float,
+        fields: dict[str, Any],
+    ) -> Execution:
         if request is not None and fields:
             raise InvalidArgumentError("give a request or its fields, not both")
         if request is None:
@@ -59,6 +70,7 @@ class ExecutionCalls(Calls):
             headers={"Idempotency-Key": key},
             body=request.body(),
             extra_seconds=wait or 0.0,
+            deadline=deadline,
         )
         return self._ask(Execution, call)
 
@@ -105,11 +117,15 @@ class ExecutionCalls(Calls):
         timeout: float | None = None,
         **fields: Any,
     ) -> Execution:
-        """Submit and wait. `timeout` (seconds) bounds the waiting, not the execution."""
+        """Submit and wait. `timeout` (seconds) bounds the waiting, not the execution.
+
+        Raises what `submit` and `wait` do.
+        """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         first = max(0.0, POLL_SECONDS if timeout is None else min(POLL_SECONDS, timeout))
-        execution = self.submit(request, idempotency_key=idempotency_key, wait=first, **fields)
-        if execution.is_terminal:
+        execution = self._submit(request, idempotency_key, first, deadline, fields)
+        # Without output it is the receipt of a key that may not read, which is told so below.
+        if execution.is_terminal and execution.stdout is not None:
             return execution
         if timeout is None:
             return self.wait(execution.id)

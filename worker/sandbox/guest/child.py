@@ -4,7 +4,7 @@ import ctypes
 import os
 import resource
 
-from .lean import signal
+from .lean import signal, suppress
 
 WORKSPACE = "/workspace"
 PR_GET_DUMPABLE, PR_SET_DUMPABLE = 3, 4
@@ -30,10 +30,8 @@ def leave_the_supervisor(stdin: int, stdout: int, stderr: int) -> None:
         os.dup2(source, target)
     os.nice(NICENESS)
     set_dumpable(1)
-    try:  # noqa: SIM105 - contextlib takes long to load
+    with suppress(OSError):  # a kernel without audit has no such file
         _write("/proc/self/loginuid", LOGIN_UID)
-    except OSError:
-        pass  # a kernel without audit has no such file
     limit(resource.RLIMIT_CORE, 0)
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

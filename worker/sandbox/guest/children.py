@@ -2,7 +2,7 @@
 
 import os
 
-from .lean import signal
+from .lean import signal, suppress
 
 WAKEUP_BYTES = 4096  # read at once of the signals that came
 
@@ -36,10 +36,8 @@ class Children:
 
     def reap(self) -> None:
         """Take the ends of all that have ended by now."""
-        try:  # noqa: SIM105 - contextlib takes long to load
+        with suppress(BlockingIOError):
             os.read(self.wakeup, WAKEUP_BYTES)
-        except BlockingIOError:
-            pass
         while self._wait(os.WNOHANG):
             pass
 

@@ -1,4 +1,4 @@
-"""What the supervisor needs of `json` and `signal`, without what these load first.
+"""What the supervisor needs of `json`, `signal` and `contextlib`, without what these load first.
 
 Enumerations and regular expressions take half of the time in which it starts, and every sandbox
 pays it. The interpreter's own parts do the work there and here; one without them, or with others,
@@ -17,11 +17,24 @@ else:
     except ImportError:
         import signal
 
-__all__ = ["dumps", "loads", "signal"]
+__all__ = ["dumps", "loads", "signal", "suppress"]
+
+
+class suppress:
+    """Run a block, and go on behind it when it raises one of these."""
+
+    def __init__(self, *errors: type[BaseException]) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, self._errors)
 
 
 class _Strict:
-    """How JSON is read: as `json.loads` does by default."""
+    """How values are read: as `json.loads` does by default."""
 
     strict = True
     object_hook = object_pairs_hook = None
@@ -54,7 +67,7 @@ _loads, _dumps = _ways()
 
 
 def loads(data: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8 that the worker has written."""
+    """Return the value of a JSON text as the worker writes it: in UTF-8, no spaces around it."""
     return _loads(data.decode())
 
 

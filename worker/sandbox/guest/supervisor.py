@@ -1,4 +1,4 @@
-"""Process 1 of a sandbox: reads one job, runs it once, reports, exits.
+"""Process 1 of a sandbox: reads one job, runs it once, reports, waits to be let go.
 
 It cannot be killed from inside (the kernel protects process 1 of a pid namespace) nor traced
 (it is not dumpable). When its input ends the worker is gone, and it takes the container down.
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 FIRST_WORD_SECONDS = 120  # until a worker must have said something; it gives up far sooner
-SLACK_SECONDS = 40  # beyond the time limit, for files, artifacts and the last frames
+SLACK_SECONDS = 40  # beyond the time limit, for files, artifacts and the last frames; and
+# after them, for a worker or an engine to end the sandbox
 ABANDONED = 70  # exit code when the worker is gone
 
 
@@ -43,11 +44,25 @@ def main() -> None:
             _run(channel, children, job, prepared)
         except OSError as error:
             channel.send_json(protocol.EXIT, {"setup_error": error.strerror or str(error)})
-        # The engine takes us down when the worker has the processors to spare for that.
+    except ChannelClosedError:
+        os._exit(ABANDONED)
+    _await_end(channel, children)
+    os._exit(0)
+
+
+def _await_end(channel: Channel, children: Children) -> None:
+    """Wait, alone in the sandbox, until the worker lets go of it.
+
+    It takes the engine several milliseconds of all processors to end a container: the worker has
+    that done when the outcome is recorded.
+    """
+    _end_after(SLACK_SECONDS)
+    children.end_all()  # nothing may outlive the report
+    try:
         while True:
             channel.receive()
     except ChannelClosedError:
-        os._exit(ABANDONED)
+        return
 
 
 def _prepare(children: Children) -> Prepared | None:

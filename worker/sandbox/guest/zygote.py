@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from .children import Children
+from .lean import suppress
 from .preparation import Prepared, settings
 from .prepared.words import BORN, EXITED, FAILED, FORKING
 
@@ -60,7 +60,7 @@ class Zygote:
                 self._code = number
             elif kind == FAILED:
                 self._error = number
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             self._is_over = bool(os.read(self.word, WORD_BYTES)) or self._is_over
 
     def exit_code(self) -> int | None:

@@ -3,8 +3,10 @@
 import builtins
 import importlib
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,12 @@ def test_it_reads_text_that_is_not_escaped(text: str) -> None:
     assert lean.loads(json.dumps(text, ensure_ascii=False).encode()) == text
 
 
-@pytest.mark.parametrize("missing", ["_json", "_signal"])
+@pytest.mark.parametrize(
+    ("missing", "instead"),
+    [("_json", lambda: lean._dumps is json.dumps), ("_signal", lambda: lean.signal is signal)],
+)
 def test_an_interpreter_without_those_parts_takes_the_long_way(
-    missing: str, monkeypatch: pytest.MonkeyPatch
+    missing: str, instead: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = builtins.__import__
 
@@ -43,9 +48,11 @@ def test_an_interpreter_without_those_parts_takes_the_long_way(
             raise ImportError(name)
         return real(name, *rest)  # type: ignore[arg-type]
 
+    assert not instead()
     monkeypatch.setattr(builtins, "__import__", without)
     try:
         importlib.reload(lean)
+        assert instead()
         assert lean.loads(lean.dumps({"a": [1.5, None]})) == {"a": [1.5, None]}
         assert lean.signal.SIGKILL == 9
     finally:
@@ -53,14 +60,33 @@ def test_an_interpreter_without_those_parts_takes_the_long_way(
         importlib.reload(lean)
 
 
+def test_a_suppressed_error_ends_its_block_and_no_more() -> None:
+    with lean.suppress(ValueError, OSError):
+        raise FileNotFoundError
+    with pytest.raises(KeyError), lean.suppress(ValueError):
+        raise KeyError
+
+
 def test_the_supervisor_loads_nothing_heavy_before_its_job() -> None:
-    script = f"""
-import sys
-sys.path.insert(0, {str(GUEST.parent)!r})
-import guest.supervisor
-print(*sys.modules)
-"""
+    """Outside of a sandbox it goes no further than that."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-S", "-X", "importtime", GUEST / "__main__.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "runs only as process 1" in done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "guest.supervisor" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_nor_does_a_batch() -> None:
+    script = f"import sys; sys.path.insert(0, {str(GUEST.parent)!r}); import guest.batch"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"{script}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert set(done.stdout.split()) & HEAVY == set()

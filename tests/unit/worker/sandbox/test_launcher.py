@@ -12,6 +12,7 @@ from worker.sandbox import container
 from worker.sandbox import launcher as launching
 from worker.sandbox.client import EngineClient
 from worker.sandbox.errors import SandboxCancelledError, SandboxStartError
+from worker.sandbox.launched import Launched
 from worker.sandbox.launcher import Launcher
 from worker.sandbox.network import Egress
 
@@ -143,3 +144,33 @@ def test_what_was_started_ahead_is_ours_until_it_is_ended(broken, make_spec, mon
     launcher.close()
     assert not launcher.is_ours(launched.token)
     assert engine.removed == ["container-1"]
+
+
+class Steps:
+    """Stands for a sandbox's connection and its engine, and tells in what order they were used."""
+
+    def __init__(self):
+        self.taken = []
+
+    def close(self):
+        self.taken.append("closed")
+
+    def remove_container(self, _container, **_options):
+        self.taken.append("removed")
+
+
+@pytest.mark.parametrize("ended_by_itself", [True, False])
+def test_the_end_of_its_input_is_the_first_thing_a_sandbox_hears(
+    make_launcher, make_spec, ended_by_itself
+):
+    steps, launcher = Steps(), make_launcher(1)
+    launcher._client._api = steps
+    launched = Launched(spec=make_spec(), container_id="c", connection=steps, place=None, token="t")
+    launched.ended_by_itself = ended_by_itself
+    launcher._warm.add("t")
+    launcher.end(launched)
+    if not ended_by_itself:
+        assert steps.taken == ["closed", "removed"], "before the call returns"
+    launcher.close()
+    assert steps.taken == ["closed", "removed"]
+    assert not launcher.is_ours("t")

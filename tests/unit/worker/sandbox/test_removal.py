@@ -18,6 +18,10 @@ LABELS = {"dev.agentcore.warm": "token", "dev.agentcore.worker": "dead:1",
           "dev.agentcore.deadline": "1"}  # fmt: skip
 
 
+def nothing():
+    """What has to be done before or after the removal of these."""
+
+
 class Engine:
     """Removes what it is told to, once it may."""
 
@@ -55,7 +59,7 @@ def removal(engine):
 def test_what_may_wait_is_removed_beside_its_caller_and_known_until_then(engine, removal):
     done = []
     engine.may_remove.clear()
-    removal.remove(ID, lambda: done.append(ID), may_wait=True)
+    removal.remove(ID, nothing, lambda: done.append(ID), may_wait=True)
     assert removal.has(ID)
     assert done == []
     engine.may_remove.set()
@@ -64,19 +68,56 @@ def test_what_may_wait_is_removed_beside_its_caller_and_known_until_then(engine,
     assert not removal.has(ID)
 
 
+def test_a_sandbox_is_let_go_before_the_engine_is_asked_which_may_take_long(engine, removal):
+    steps = []
+    engine.may_remove.clear()
+    removal.remove(ID, lambda: steps.append("let go"), lambda: steps.append("done"), may_wait=True)
+    wait_until(lambda: steps == ["let go"], 20, "the first step")
+    engine.may_remove.set()
+    wait_until(lambda: steps == ["let go", "done"], 20, "the last step")
+
+
+def test_for_a_while_nothing_happens_out_of_courtesy_and_at_the_end_there_is_none(engine, removal):
+    steps = []
+    letting_go, done = (lambda: steps.append("let go")), (lambda: steps.append("done"))
+    removal.remove(ID, letting_go, done, may_wait=True, courtesy=3600)
+    assert removal.has(ID)
+    assert steps == []
+    removal.close()
+    assert (steps, engine.removed) == (["let go", "done"], [ID])
+
+
+def test_what_must_not_wait_has_no_courtesy(engine, removal):
+    removal.remove(ID, nothing, nothing, may_wait=False, courtesy=3600)
+    assert engine.removed == [ID]
+
+
+def test_what_cannot_be_let_go_is_removed_all_the_same(engine, removal):
+    def fails():
+        raise OSError("bad descriptor")
+
+    done = []
+    removal.remove(ID, fails, lambda: done.append(ID), may_wait=True)
+    wait_until(lambda: done == [ID], 20, "the removal")
+    assert engine.removed == [ID]
+    assert not removal.has(ID)
+
+
 def test_what_may_not_wait_is_gone_when_the_call_returns(engine, removal):
     done = []
-    removal.remove(ID, lambda: done.append(ID), may_wait=False)
+    removal.remove(ID, nothing, lambda: done.append(ID), may_wait=False)
     assert (engine.removed, done, removal.has(ID)) == ([ID], [ID], False)
 
 
 def test_whoever_comes_when_too_many_wait_removes_it_himself(engine, removal, monkeypatch):
     engine.may_remove.clear()
     for number in range(removing.MAX_WAITING):
-        removal.remove(str(number), lambda: None, may_wait=True)
+        removal.remove(str(number), nothing, nothing, may_wait=True)
     done = []
     last = threading.Thread(
-        target=removal.remove, args=(ID, lambda: done.append(ID)), kwargs={"may_wait": True}
+        target=removal.remove,
+        args=(ID, nothing, lambda: done.append(ID)),
+        kwargs={"may_wait": True},
     )
     last.start()
     assert last.is_alive()
@@ -89,10 +130,10 @@ def test_closing_waits_for_what_is_to_be_removed_and_later_ones_are_removed_at_o
     engine, removal
 ):
     for number in range(10):
-        removal.remove(str(number), lambda: None, may_wait=True)
+        removal.remove(str(number), nothing, nothing, may_wait=True)
     removal.close()
     assert len(engine.removed) == 10
-    removal.remove(ID, lambda: None, may_wait=True)
+    removal.remove(ID, nothing, nothing, may_wait=True)
     assert engine.removed[-1] == ID
 
 
@@ -102,7 +143,7 @@ def test_closing_waits_for_what_is_to_be_removed_and_later_ones_are_removed_at_o
 def test_a_removal_that_fails_is_over_too(engine, removal, error):
     done = []
     engine.error = error
-    removal.remove(ID, lambda: done.append(ID), may_wait=False)
+    removal.remove(ID, nothing, lambda: done.append(ID), may_wait=False)
     assert done == [ID]
     assert not removal.has(ID)
 
@@ -123,7 +164,7 @@ def _sweep(backend):
 
 def test_the_sweep_leaves_alone_what_is_about_to_be_removed_anyway(engine, backend):
     engine.may_remove.clear()
-    backend._launcher._removal.remove(ID, lambda: None, may_wait=True)
+    backend._launcher._removal.remove(ID, nothing, nothing, may_wait=True)
     assert _sweep(backend) == 0
     engine.may_remove.set()
     wait_until(lambda: engine.removed == [ID], 20, "the removal")
