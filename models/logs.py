@@ -8,9 +8,8 @@ import structlog
 from models.settings import Settings
 from models.telemetry import add_trace_id
 
-# Only what they warn of. Of Celery: its two lines for each message; what becomes of an execution,
-# our own lines tell.
-NOISY = ("urllib3", "httpx", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace")
+# Only what they warn of. Of Celery: its line for each message that comes, just when that is urgent.
+NOISY = ("urllib3", "httpx", "kombu", "amqp", "celery.worker.strategy")
 
 
 def configure_logging(settings: Settings) -> None:

@@ -98,7 +98,7 @@ def _end_unheard(
     proxy.stall()
     for item in execution_ids:
         _tell(engine, stack, item)
-        wait_until(partial(_exited, engine, stack, item), 20, "the sandbox's own end")
+        wait_until(partial(_is_over, engine, stack, item), 20, "the program's end")
 
 
 def _waiting_program(engine: docker.DockerClient, stack: Stack, execution_id: str) -> int | None:
@@ -123,14 +123,18 @@ def _tell(engine: docker.DockerClient, stack: Stack, execution_id: str) -> None:
     os.kill(pid, TOLD)
 
 
-def _exited(engine: docker.DockerClient, stack: Stack, execution_id: str) -> bool:
-    """Whether the sandbox is at its end, as the engine itself has it."""
-    return [item["State"] for item in containers(engine, stack, execution_id)] == ["exited"]
+def _is_over(engine: docker.DockerClient, stack: Stack, execution_id: str) -> bool:
+    """Whether the supervisor is alone in the sandbox: it has reported, and waits to be let go."""
+    (sandbox,) = containers(engine, stack, execution_id)
+    return len(engine.api.top(sandbox["Id"])["Processes"]) == 1
 
 
 @contextmanager
 def _record_held(stack: Stack, execution_id: str) -> Iterator[int]:
-    """Let a row be claimed and renewed, but no outcome be recorded; yields who holds it."""
+    """Let a row be claimed and renewed, but no outcome with files be recorded; yields the holder.
+
+    That one locks the row before it writes; another would wait for a claim's lock, too.
+    """
     with psycopg.connect(stack.owner_url) as connection:
         connection.execute("SELECT 1 FROM executions WHERE id = %s FOR KEY SHARE", (execution_id,))
         yield connection.info.backend_pid
@@ -139,7 +143,8 @@ def _record_held(stack: Stack, execution_id: str) -> Iterator[int]:
 def test_an_outcome_that_is_being_recorded_as_the_drain_ends_is_the_outcome(
     stack: Stack, tenant: Api, engine: docker.DockerClient
 ) -> None:
-    ending = tenant.submit("print('done')", max_attempts=2, **LIMITS)["id"]
+    leaving = "open('/workspace/output/left', 'w').close(); print('done')"
+    ending = tenant.submit(leaving, max_attempts=2, **LIMITS)["id"]
     with _record_held(stack, ending) as holder:
         start_worker(stack, "run-a")
         waits = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
