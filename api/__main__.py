@@ -1,49 +1,35 @@
 """`python -m api`: serve the API, and make, list and revoke keys."""
 
-import typer
-import uvicorn
+import os
+import sys
 
-from api.keys_cli import keys_cli
-from models import telemetry
 from models.errors import AgentCoreError, SettingsError
-from models.logs import configure_logging
-from models.process import raise_descriptor_limit
 from models.settings import load_settings
 
-cli = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-cli.add_typer(keys_cli, name="keys")
-
-
-@cli.command()
-def serve() -> None:
-    """Serve the API on AGENTCORE_API_HOST and AGENTCORE_API_PORT (127.0.0.1:8002)."""
-    settings = load_settings()
-    configure_logging(settings)
-    raise_descriptor_limit()
-    telemetry.configure("agentcore-api")
-    uvicorn.run(
-        "api.app:create_app",
-        factory=True,
-        host=settings.api_host,
-        port=settings.api_port,
-        reload=settings.debug,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+# For `--help`, which needs neither.
+STAND_INS = {"AGENTCORE_DATABASE_URL": "postgresql://", "AGENTCORE_BROKER_URL": "redis://"}
 
 
 def main() -> None:
     """Run the command line; errors of ours are one line, not a traceback."""
+    if "--help" in sys.argv[1:]:
+        for name, value in STAND_INS.items():
+            if f"{name}_FILE" not in os.environ:
+                os.environ.setdefault(name, value)
     try:
+        load_settings()  # before anything is imported that needs them
+        from api.command import cli
+
         cli()
     except SettingsError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+        sys.exit(_told(error, 2))
     except AgentCoreError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from None
+        sys.exit(_told(error, 1))
+
+
+def _told(error: AgentCoreError, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

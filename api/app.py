@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
 from api.auth import PROTECTED
+from api.guard import PROTECTED as PREFIX
 from api.guard import Guard
 from api.middleware import RequestContext
 from api.routes import agents, executions, health, profiles, records, results
@@ -38,8 +39,14 @@ def create_app() -> FastAPI:
         version="1",
         summary="Runs untrusted agent code in hardened, single-use containers",
         lifespan=_lifespan,
-        # Its spans go where ours do; its metrics and logs we have ourselves.
-        telemetry={"auto_configure": False, "metrics": False, "logs": False},
+        # A span for each request goes where ours do; its metrics and logs we have ourselves.
+        telemetry={
+            "auto_configure": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "exclude": lambda scope: not scope["path"].startswith(PREFIX),
+        },
     )
     errors.install(app)
     for module in (executions, records, results, agents, profiles):

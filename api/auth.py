@@ -13,6 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.routing import compile_path
 
 from api import keys
+from api.query import refuse_unknown
 from models.permissions import Permission, require
 from models.session import autocommit
 from worker.submit import Caller
@@ -76,4 +77,4 @@ async def _caller(request: Request) -> Caller:  # or FastAPI would ask for it in
 Authenticated = Annotated[Caller, Depends(_caller)]
 # For all routers of /v1. The bearer scheme only describes: the guard has authenticated before.
 _bearer = HTTPBearer(auto_error=False, description="An API key: `ac_...`")
-PROTECTED = [Security(_bearer), Depends(_caller)]
+PROTECTED = [Security(_bearer), Depends(_caller), Depends(refuse_unknown)]

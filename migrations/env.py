@@ -3,13 +3,17 @@
 from alembic import context
 from sqlalchemy import create_engine
 
+from models.errors import SettingsError
 from models.settings import load_settings
 from models.tables import Base
 
 
 def run() -> None:
     """Migrate online in one transaction."""
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise SystemExit(f"error: {error}") from None
     url = (
         context.config.attributes.get("url")
         or (settings.database_owner_url or settings.database_url).get_secret_value()

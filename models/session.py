@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from models.errors import StoreUnavailableError
+from models.errors import SettingsError, StoreUnavailableError
 from models.settings import load_settings
 
+SCHEMES = ("postgresql://", "postgresql+psycopg://")
 CONNECT_TIMEOUT = 5  # seconds until an unreachable server counts as unavailable
 STATEMENT_TIMEOUT = 15_000  # milliseconds; no statement of ours needs a tenth of it
 # Milliseconds; a process that hangs inside a transaction loses its row locks: the sweep goes on.
@@ -45,7 +46,12 @@ def engine() -> Engine:
 
 
 def make_engine(url: str, *, pool_size: int) -> Engine:
-    """Return an engine with at most so many connections to the database at `url`."""
+    """Return an engine with at most so many connections to the database at `url`.
+
+    Raises SettingsError when it is not one of PostgreSQL.
+    """
+    if not url.startswith(SCHEMES):
+        raise SettingsError("AGENTCORE_DATABASE_URL: must be a postgresql:// URL")
     made = create_engine(
         url,
         pool_size=pool_size,

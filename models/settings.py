@@ -32,7 +32,11 @@ class Settings(BaseSettings):
     """All settings of all processes; each process reads what it needs."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", frozen=True, allow_inf_nan=False
+        env_prefix=PREFIX,
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it has the passwords
     )
 
     # Application
@@ -326,11 +330,11 @@ def load_settings() -> Settings:
             f"{_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_url=False, include_input=False)
         ]
-        raise SettingsError("; ".join(problems)) from error
+        raise SettingsError("; ".join(problems)) from None
     except SourceError as error:
         field = re.search(r'field "(\w+)"', str(error))
         variable = f"{PREFIX}{field[1].upper()}" if field else str(error)
-        raise SettingsError(f"{variable}: its value is not valid JSON") from error
+        raise SettingsError(f"{variable}: its value is not valid JSON") from None
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from models.batch import BatchSummary
 from models.errors import NotFoundError
 from models.execution import ArtifactInfo, AuditEvent, Execution, Stream, Usage
+from models.status import Status
 from models.tables import Artifact, AuditEventRow, BatchResultRow, ExecutionRow
 
 # Made once: to make it for each execution takes longer than the database needs.
@@ -68,6 +70,11 @@ def execution_view(row: ExecutionRow | Row[Any]) -> Execution:
             "batch": row.batch,
         }
     )
+
+
+def queued_view(inserted: Mapping[str, Any]) -> Execution:
+    """Return an execution as it was when its row was inserted."""
+    return execution_view(ExecutionRow(**inserted, status=Status.QUEUED, attempt=0))
 
 
 def _batch(session: Session, row: Row[Any]) -> BatchSummary | None:

@@ -13,6 +13,7 @@ from models import telemetry
 from models.errors import SettingsError
 from models.logs import configure_logging
 from models.process import raise_descriptor_limit
+from models.session import engine
 from models.settings import load_settings
 from security_profiles import check_directory
 
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}
     try:
         telemetry.configure(f"agentcore-{arguments.command}")
+        engine()  # a wrong URL is told now, and not when somebody comes
         start[arguments.command]()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -128,6 +130,13 @@ def _run() -> None:
             tenant_max_running=settings.tenant_max_running,
             do="raise AGENTCORE_TENANT_MAX_RUNNING where there are few tenants",
         )
+    if settings.pool_size > settings.pool_max > 0:
+        structlog.get_logger().warning(
+            "pool_smaller_than_asked",
+            pool_size=settings.pool_size,
+            pool_max=settings.pool_max,
+            do="raise AGENTCORE_POOL_MAX, or lower AGENTCORE_POOL_SIZE",
+        )
     from worker import metrics, warmup
     from worker.app import QUEUE
     from worker.housekeeping import Housekeeping
@@ -153,7 +162,7 @@ def _control() -> None:
     from worker import metrics
     from worker.app import CONTROL_QUEUE
 
-    metrics.serve(load_settings(), "control_metrics_port")
+    metrics.serve(load_settings(), "control_metrics_port", metrics.OF_CONTROL)
     # No task events, and no remote control that could turn them on: they would carry the
     # arguments of agentcore.run, its code among them.
     _celery_worker("control", CONTROL_QUEUE, CONTROL_THREADS, "--without-mingle")

@@ -41,6 +41,8 @@ def _is_redis(settings: Settings) -> bool:
 def make_app(settings: Settings) -> Celery:
     """Return the application, configured from the settings alone."""
     broker = settings.broker_url.get_secret_value()
+    if not _is_redis(settings) and not broker.startswith(("amqp://", "amqps://")):
+        raise SettingsError("AGENTCORE_BROKER_URL: must be a redis:// or amqp:// URL")
     results = settings.result_backend_url
     if results is None and not _is_redis(settings):
         raise SettingsError("AGENTCORE_RESULT_BACKEND_URL: needed with a broker that is not Redis")

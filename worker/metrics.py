@@ -3,7 +3,14 @@
 import re
 from collections.abc import Callable
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    start_http_server,
+)
 
 from models.errors import SettingsError
 from models.sandbox import Outcome
@@ -29,8 +36,13 @@ FAILURES = Counter(
     "Sandboxes that did not start or broke, also where another attempt follows",
     ["reason"],
 )
+# Of a control process, which has nothing of a worker.
+OF_CONTROL = CollectorRegistry()
 SWEPT = Counter(
-    "agentcore_swept_total", "What the sweep of this control process had to move on", ["what"]
+    "agentcore_swept_total",
+    "What the sweep of this control process had to move on",
+    ["what"],
+    registry=OF_CONTROL,
 )
 RUNS = Counter("agentcore_batch_runs_total", "Runs of batches that ended", ["status"])
 DECISIONS = Counter(
@@ -55,7 +67,7 @@ POOL_WAITING = Gauge("agentcore_pool_waiting", "Sandboxes that wait for a job")
 POOL_TARGET = Gauge("agentcore_pool_target", "Sandboxes that should wait, by demand")
 
 
-def serve(settings: Settings, name: str) -> None:
+def serve(settings: Settings, name: str, registry: CollectorRegistry = REGISTRY) -> None:
     """Serve the metrics, if the setting of that name has a port.
 
     Raises SettingsError when the port cannot be had.
@@ -64,7 +76,7 @@ def serve(settings: Settings, name: str) -> None:
     if port is None:
         return
     try:
-        start_http_server(port, addr=settings.worker_metrics_host)
+        start_http_server(port, addr=settings.worker_metrics_host, registry=registry)
     except OSError as error:
         raise SettingsError(f"AGENTCORE_{name.upper()}: {port}: {error.strerror}") from error
 

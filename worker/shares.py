@@ -12,6 +12,7 @@ the transaction does nothing else, so that it is never waited for with a row in 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -61,6 +62,7 @@ class Placed:
     is_new: bool  # false: the queue is full, or the id or idempotency key is taken
     is_released: bool  # else it has to wait for another to leave
     queued: int  # counted no further than the limit
+    created_at: datetime | None  # of a new one
 
 
 def place(session: Session, row: dict[str, Any]) -> Placed:
@@ -78,7 +80,10 @@ def place(session: Session, row: dict[str, Any]) -> Placed:
     with _turn():
         found = session.execute(_place(tuple(sorted(row))), row | values).one()
     return Placed(
-        is_new=found.is_new, is_released=found.is_new and found.has_room, queued=found.queued
+        is_new=found.created_at is not None,
+        is_released=found.created_at is not None and found.has_room,
+        queued=found.queued,
+        created_at=found.created_at,
     )
 
 
@@ -95,9 +100,9 @@ def _place(columns: tuple[str, ...]) -> TextClause:
             SELECT {", ".join(f":{name}" for name in columns)}, has_room,
                 now() + make_interval(secs => :resend)
             FROM load WHERE queued < :queue
-            ON CONFLICT DO NOTHING RETURNING id
+            ON CONFLICT DO NOTHING RETURNING created_at
         )
-        SELECT EXISTS (SELECT 1 FROM placed) AS is_new, has_room, queued FROM load
+        SELECT has_room, queued, (SELECT created_at FROM placed) AS created_at FROM load
     """)  # noqa: S608 - the names of our own columns
     types = ExecutionRow.__table__.c
     return statement.bindparams(*(bindparam(name, type_=types[name].type) for name in columns))

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -56,6 +57,7 @@ class Submitted:
 
     id: UUID
     is_new: bool
+    row: Mapping[str, Any] = field(default_factory=dict)  # as it was inserted, if it is new
 
 
 def submit(
@@ -107,7 +109,8 @@ def submit(
             raise ConflictError("this id belongs to another execution")
     if placed.is_released:
         doorbell.ring(row["id"], request.priority)
-    return Submitted(id=row["id"], is_new=True)
+    row["created_at"] = placed.created_at
+    return Submitted(id=row["id"], is_new=True, row=row)
 
 
 def _has_trail(session: Session, execution_id: UUID) -> bool:

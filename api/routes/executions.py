@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select
 from api.auth import Authenticated
 from api.errors import responses
 from api.pages import Wanted, decode_cursor, encode_cursor, newest
-from models.errors import NotFoundError, RequestRefusedError
+from models.errors import NotFoundError, RequestRefusedError, StoreUnavailableError
 from models.execution import Execution, ExecutionPage, ExecutionRequest
 from models.permissions import Permission
 from models.security import ProfileName
@@ -23,7 +23,7 @@ from models.settings import load_settings
 from models.status import Status
 from models.tables import ExecutionRow
 from models.types import Name
-from models.views import execution_view, load_execution
+from models.views import execution_view, load_execution, queued_view
 from worker import submit as submitting
 from worker.submit import Caller
 
@@ -86,7 +86,11 @@ async def submit(
         response.headers["Location"] = f"/v1/executions/{submitted.id}"
         if submitted.is_new:
             await _happens(ended, wait)
-            return await run_in_threadpool(_receipt, new_id, caller)
+            try:
+                return await run_in_threadpool(_receipt, new_id, caller)
+            except StoreUnavailableError:
+                # It was accepted, whatever has become of the database since.
+                return queued_view(submitted.row)
     response.headers["Idempotency-Replayed"] = "true"
     return await _ended(request, submitted.id, caller, wait, _receipt)
 

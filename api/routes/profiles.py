@@ -9,7 +9,9 @@ from api.errors import responses
 from models.security import SecurityProfile, named_profile
 from models.settings import load_settings
 
-router = APIRouter(prefix="/v1/profiles", tags=["profiles"], responses=responses(401, 403, 503))
+router = APIRouter(
+    prefix="/v1/profiles", tags=["profiles"], responses=responses(401, 403, 422, 503)
+)
 
 
 class OfferedProfile(SecurityProfile):

@@ -2,6 +2,7 @@
 
 import socket
 import time
+import uuid
 
 import pytest
 
@@ -109,3 +110,37 @@ def test_a_strangers_body_is_not_even_read(stack: Stack) -> None:
     with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as connection:
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize(
+    ("path", "unknown"),
+    [
+        ("/v1/executions?statuss=failed", "statuss"),
+        ("/v1/executions?status=failed&limitt=5", "limitt"),
+        (f"/v1/executions/{uuid.uuid4()}?waits=1", "waits"),
+        ("/v1/profiles?all=1", "all"),
+        ("/v1/agents?name=x", "name"),
+    ],
+)
+def test_a_query_parameter_that_a_route_does_not_take_is_refused(
+    api: Api, path: str, unknown: str
+) -> None:
+    answer = api.get(path)
+    assert answer.status_code == 422
+    assert refused_fields(answer) == {unknown}
+    assert "no such query parameter" in answer.json()["detail"]
+
+
+def test_a_submit_with_an_unknown_query_parameter_accepts_nothing(api: Api) -> None:
+    name = f"tried-{uuid.uuid4().hex[:8]}"
+    headers = {"Idempotency-Key": name}
+    answer = api.post("/v1/executions?wiat=5", json={"source": "1"}, headers=headers)
+    assert refused_fields(answer) == {"wiat"}
+    again = api.post("/v1/executions", json={"source": "1"}, headers=headers)
+    assert "Idempotency-Replayed" not in again.headers
+
+
+def test_those_that_a_route_takes_are_taken(api: Api) -> None:
+    query = {"status": "failed", "agent": "a", "security_profile": "standard", "limit": "5",
+             "created_after": "2026-01-01T00:00:00Z"}  # fmt: skip
+    assert api.get("/v1/executions", params=query).status_code == 200

@@ -22,6 +22,7 @@ from models.permissions import EVERYTHING
 from models.settings import Settings
 from models.status import Status
 from models.tables import ExecutionRow
+from models.views import load_execution, queued_view
 from tests.harness import Api, Stack, wait_until
 from worker import claims, doorbell, shares
 from worker import submit as submitting
@@ -314,3 +315,11 @@ def test_the_sweep_lets_in_what_was_forgotten(
     assert shares.refill_all() == 3
     assert shares.refill_all() == 0
     assert len(set(rung)) == _count(stack, caller, "released") == 3
+
+
+def test_what_was_inserted_is_what_is_told_of_a_new_execution(caller: Caller) -> None:
+    request = ExecutionRequest(source="1", labels={"a": "b"}, priority=7)
+    submitted = submitting.submit(request, caller)
+    with sessions.autocommit() as session:
+        stored = load_execution(session, submitted.id, caller.tenant_id)
+    assert queued_view(submitted.row) == stored

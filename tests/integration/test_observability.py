@@ -151,10 +151,8 @@ def test_a_trace_goes_from_the_caller_through_the_api_to_the_worker(
     answer = watched_api.post("/v1/executions?wait=30", json={"source": CODE}, headers=headers)
     execution = answer.json()["id"]
     ran = collector.await_span(**{"agentcore.execution": execution})
-    above = collector.await_span(id=ran["parent"])
-    while above["parent"] != SPAN:  # FastAPI makes some within that of the request
-        assert (above["service"], above["trace"]) == ("agentcore-api", TRACE)
-        above = collector.await_span(id=above["parent"])
+    asked = collector.await_span(id=ran["parent"])
+    assert (asked["service"], asked["parent"], asked["trace"]) == ("agentcore-api", SPAN, TRACE)
     assert (ran["service"], ran["name"], ran["trace"]) == (
         "agentcore-run",
         "agentcore.execute",
@@ -247,6 +245,17 @@ def test_the_api_tells_how_long_the_oldest_waits(watched: Stack, watched_api: Ap
     finally:
         watched.start("run")
         watched.wait_ready()
+
+
+def test_probes_fill_no_traces(watched_api: Api, collector: Collector) -> None:
+    for path in ("/health", "/health/ready", "/metrics"):
+        watched_api.get(path)
+    headers = {"traceparent": f"00-{uuid4().hex}-{SPAN}-01"}
+    watched_api.get("/v1/profiles", headers=headers)
+    collector.await_span(parent=SPAN, trace=headers["traceparent"].split("-")[1])
+    told = str(collector.spans())
+    assert "health" not in told
+    assert "metrics" not in told
 
 
 def test_no_code_reaches_a_log_or_a_span(watched: Stack, collector: Collector) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from api.__main__ import cli
+from api.command import cli
 
 
 def create(*options):

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
@@ -9,11 +10,14 @@ import pytest
 from fastapi import Response
 
 from api.routes import executions
-from models.errors import RequestRefusedError
+from models.errors import RequestRefusedError, StoreUnavailableError
 from models.execution import ExecutionRequest
+from models.resolve import merge_agent, resolve
+from models.settings import Settings
 from worker.submit import Submitted
 
 REQUEST = ExecutionRequest(source="1")
+SETTINGS = Settings(database_url="unused://", broker_url="unused://")
 LONG = 60  # seconds; nothing here waits for them
 
 
@@ -89,6 +93,32 @@ def test_without_a_wait_nobody_registers(submit, waiters):
         return Submitted(id=new_id, is_new=True)
 
     submit(meanwhile, wait=0)
+
+
+def test_what_was_accepted_is_told_though_the_database_went_away_meanwhile(
+    submit, waiters, monkeypatch
+):
+    def away(*_):
+        raise StoreUnavailableError("the database does not answer")
+
+    def meanwhile(_body, _caller, *, idempotency_key, new_id):
+        monkeypatch.setattr(executions, "_receipt", away)
+        row = {
+            "id": new_id,
+            "created_at": datetime(2026, 1, 2, tzinfo=UTC),
+            "labels": {"team": "a"},
+            "limits": resolve(merge_agent(REQUEST, None), SETTINGS).limits.model_dump(mode="json"),
+            "priority": 4,
+            "security_profile": "standard",
+            "image": "python",
+            "network_access": "none",
+            "max_attempts": 1,
+        }
+        return Submitted(id=new_id, is_new=True, row=row)
+
+    found, response, _ = submit(meanwhile, wait=0.01)
+    assert (found.status, found.attempt, found.labels) == ("queued", 0, {"team": "a"})
+    assert response.headers["Location"] == f"/v1/executions/{found.id}"
 
 
 def test_a_refused_submit_leaves_nobody_waiting(submit, waiters):

@@ -1,0 +1,63 @@
+"""A wrong setting ends each process with one line, which names it and holds no secret."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness import ROOT
+
+SECRET = "hunter2hunter2"
+RIGHT = {
+    "AGENTCORE_DATABASE_URL": f"postgresql://u:{SECRET}@h/d",
+    "AGENTCORE_BROKER_URL": f"redis://:{SECRET}@h/0",
+    "AGENTCORE_FLOWER_PASSWORD": SECRET,
+}
+COMMANDS = ("api serve", "api keys list", "worker run", "worker control", "alembic upgrade head")
+
+
+def _run(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_value_is_one_line_without_secrets(command):
+    # Of two settings together: that error would show all of them.
+    done = _run(command, **RIGHT, AGENTCORE_LEASE_SECONDS="2")
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: AGENTCORE_LEASE_SECONDS must be")
+    assert len(done.stderr.splitlines()) == 1
+    assert SECRET not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("api serve", "AGENTCORE_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
+        ("worker run", "AGENTCORE_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
+        ("api serve", "AGENTCORE_BROKER_URL", f"http://u:{SECRET}@h/d"),
+        ("worker control", "AGENTCORE_BROKER_URL", f"http://u:{SECRET}@h/d"),
+        ("api serve", "OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere"),
+        ("worker run", "OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere"),
+    ],
+)
+def test_a_url_of_another_kind_is_told_at_the_start(command, name, value):
+    done = _run(command, **RIGHT | {name: value})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {name}: must be")
+    assert SECRET not in done.stderr
+
+
+def test_help_needs_no_settings():
+    done = _run("api --help")
+    assert done.returncode == 0
+    assert "serve" in done.stdout
