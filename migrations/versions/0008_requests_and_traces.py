@@ -11,8 +11,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")  # rather fail than queue everybody behind us
-    op.add_column("executions", sa.Column("request_id", sa.String()))
-    op.add_column("executions", sa.Column("trace_parent", sa.String()))
+    op.add_column("executions", sa.Column("request_id", sa.Text()))
+    op.add_column("executions", sa.Column("trace_parent", sa.Text()))
 
 
 def downgrade() -> None:

@@ -43,15 +43,6 @@ def first_to_go() -> None:
     _write("/proc/self/oom_score_adj", OOM_SCORE)
 
 
-def last_to_go() -> None:
-    """Let the kernel end this process after those that a program starts, as far as it allows it.
-
-    A program may lower its own score as far as this, no further: then the larger one goes first.
-    """
-    with suppress(OSError):
-        _write("/proc/self/oom_score_adj", "0")
-
-
 def limit(which: int, value: int) -> None:
     """Lower a limit of this process, within what it may have."""
     hard = resource.getrlimit(which)[1]

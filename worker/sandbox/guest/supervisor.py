@@ -33,7 +33,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     channel = Channel(*_take_standard_streams())
     child.set_dumpable(0)
-    child.last_to_go()
     children = Children()
     prepared = _prepare(children)
     try:
