@@ -57,7 +57,14 @@ def _ensure(client: docker.DockerClient, progress: Progress) -> None:
     base, base_id = obtain_base(client, progress)
     progress(f"building on {base}")
     labels = {HASH_LABEL: content_hash(files, base_id), BASE_LABEL: base_id}
-    _build(client, files, base, labels)
+    build_image(
+        client,
+        files,
+        dockerfile=DOCKERFILE,
+        tag=SANDBOX_IMAGE,
+        arguments={"BASE": base},
+        labels=labels,
+    )
     _remove_leftovers()
 
 
@@ -83,17 +90,28 @@ def _labels(client: docker.DockerClient) -> dict[str, str]:
         return {}
 
 
-def _build(
-    client: docker.DockerClient, files: dict[str, bytes], base: str, labels: dict[str, str]
+def build_image(
+    client: docker.DockerClient,
+    files: dict[str, bytes],
+    *,
+    dockerfile: str,
+    tag: str,
+    arguments: dict[str, str],
+    labels: dict[str, str],
+    target: str | None = None,
 ) -> None:
-    """Build by the Engine's API: the command-line client may come without its build plugin."""
+    """Build by the Engine's API: the command-line client may come without its build plugin.
+
+    Without a network. Raises `ImageError`.
+    """
     try:
         lines = client.api.build(
             fileobj=tar_of(files),
             custom_context=True,
-            dockerfile=DOCKERFILE,
-            tag=SANDBOX_IMAGE,
-            buildargs={"BASE": base},
+            dockerfile=dockerfile,
+            target=target,
+            tag=tag,
+            buildargs=arguments,
             labels=labels,
             network_mode="none",
             rm=True,

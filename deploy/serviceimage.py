@@ -13,8 +13,8 @@ from docker.utils.build import exclude_paths
 
 from deploy import standins
 from deploy.errors import ImageError
-from deploy.imagecontext import ROOT, content_hash, tar_of
-from deploy.images import BASE_LABEL, HASH_LABEL, raise_on_error
+from deploy.imagecontext import ROOT, content_hash
+from deploy.images import BASE_LABEL, HASH_LABEL, build_image
 from deploy.progress import Progress
 from deploy.system import last_line
 from deploy.wheels import TELL_ENVIRONMENT, wheels
@@ -90,23 +90,15 @@ def _build(
     name: str,
     labels: dict[str, str],
 ) -> None:
-    try:
-        lines = client.api.build(
-            fileobj=tar_of(files),
-            custom_context=True,
-            dockerfile=DOCKERFILE,
-            target=target,
-            tag=name,
-            buildargs={"BASE": base, "REVISION": _revision()},
-            labels=labels,
-            network_mode="none",
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        raise_on_error(lines)
-    except APIError as error:
-        raise ImageError(f"the image build failed: {last_line(str(error))}") from error
+    build_image(
+        client,
+        files,
+        dockerfile=DOCKERFILE,
+        tag=name,
+        arguments={"BASE": base, "REVISION": _revision()},
+        labels=labels,
+        target=target,
+    )
 
 
 def _revision() -> str:
