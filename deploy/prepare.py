@@ -17,9 +17,9 @@ from deploy.engine import ensure_engine
 from deploy.entry import run_main
 from deploy.errors import SystemPackageError
 from deploy.images import ensure_sandbox_image
-from deploy.local.stack import LocalStack
+from deploy.local.stack import ROOT, LocalStack
 from deploy.progress import step
-from deploy.system import apt_install
+from deploy.system import apt_install, apt_unpack
 
 
 def _has(program: str) -> bool:
@@ -29,6 +29,17 @@ def _has(program: str) -> bool:
 
 def _has_kernel_headers() -> bool:
     return any(Path("/usr/include").glob("*/asm/unistd_64.h"))
+
+
+PROMETHEUS = ROOT / ".state" / "tools" / "prometheus"
+
+
+def promtool() -> str | None:
+    """Return where Prometheus's own checker is, None where it is not.
+
+    Installing its Debian package would start a server, so that `--tests` only unpacks it.
+    """
+    return shutil.which("promtool") or shutil.which("promtool", path=PROMETHEUS / "usr" / "bin")
 
 
 # Debian's package, why the tests want it, and whether it is here.
@@ -55,13 +66,17 @@ def prepare(state: Path) -> None:
 
 def install_test_tools() -> None:
     """Install what only tests need; where that cannot be, those tests say so and are skipped."""
-    wanted = [(name, why) for name, why, is_here in TEST_TOOLS if not is_here()]
+    wanted = [
+        partial(apt_install, name, why=why) for name, why, is_here in TEST_TOOLS if not is_here()
+    ]
+    if promtool() is None:
+        wanted.append(partial(apt_unpack, "prometheus", PROMETHEUS, why="promtool checks alerts"))
     if not wanted:
         return
     with step("Tools for tests") as say:
-        for name, why in wanted:
+        for install in wanted:
             try:
-                apt_install(name, why=why, say=say)
+                install(say=say)
             except SystemPackageError as error:
                 say(f"skipped: {error}")
 

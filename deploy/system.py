@@ -9,7 +9,9 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from deploy.errors import SystemPackageError
 
@@ -54,26 +56,56 @@ def apt_install(package: str, *, why: str, say: Say) -> None:
     Raises `SystemPackageError` where this is not Debian, we cannot be root, or apt fails.
     """
     prefix = root_prefix()
-    if not is_debian_like(os_release()) or shutil.which("apt-get") is None:
-        raise SystemPackageError(f"{why}: install the equivalent of Debian's {package} first")
+    _require_apt(package, why)
     if prefix is None:
         raise SystemPackageError(f"{why}: run `sudo apt-get install {package}`, then this again")
     say(f"installing {package} with apt-get ({why})")
+    _get(prefix, package, "install", "--no-install-recommends", package)
+
+
+def apt_unpack(package: str, into: Path, *, why: str, say: Say) -> None:
+    """Put a Debian package's files under `into`, without its dependencies, and start nothing.
+
+    For a program out of a package whose installation would start a server. Raises
+    `SystemPackageError` where this is not Debian, or apt or dpkg fails.
+    """
+    _require_apt(package, why)
+    say(f"unpacking {package} from apt-get ({why})")
+    with tempfile.TemporaryDirectory() as folder:
+        _get(root_prefix() or (), package, "download", package, cwd=folder)
+        for archive in Path(folder).glob("*.deb"):
+            into.mkdir(parents=True, exist_ok=True)
+            problem = _run(["dpkg", "-x", str(archive), str(into)])
+            if problem is not None:
+                raise SystemPackageError(f"dpkg could not unpack {package}: {problem}")
+
+
+def _require_apt(package: str, why: str) -> None:
+    if not is_debian_like(os_release()) or shutil.which("apt-get") is None:
+        raise SystemPackageError(f"{why}: install the equivalent of Debian's {package} first")
+
+
+def _get(prefix: tuple[str, ...], package: str, *words: str, cwd: str | None = None) -> None:
     # Package lists may be missing or old (fresh containers): refresh only when the first try fails.
-    if _apt(prefix, "install", "--no-install-recommends", package) is None:
+    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q"]
+    if _run([*command, *words], cwd=cwd) is None:
         return
-    _apt(prefix, "update")
-    problem = _apt(prefix, "install", "--no-install-recommends", package)
+    _run([*command, "update"])
+    problem = _run([*command, *words], cwd=cwd)
     if problem is not None:
-        raise SystemPackageError(f"apt-get could not install {package}: {problem}")
+        raise SystemPackageError(f"apt-get could not {words[0]} {package}: {problem}")
 
 
-def _apt(prefix: tuple[str, ...], *words: str) -> str | None:
-    """Run apt-get; return its last error line, None when it succeeded."""
-    command = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", *words]
+def _run(command: list[str], *, cwd: str | None = None) -> str | None:
+    """Run a command of the package manager; return its last error line, None when it succeeded."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=APT_TIMEOUT_SECONDS
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=APT_TIMEOUT_SECONDS,
+            cwd=cwd,
         )
     except subprocess.TimeoutExpired:
         return f"no end after {APT_TIMEOUT_SECONDS} s"

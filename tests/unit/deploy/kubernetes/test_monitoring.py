@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,9 @@ import yaml
 
 from api.routes import health
 from deploy.kubernetes.files import ALERTS, ROOT
+from deploy.prepare import promtool
 from models.status import Reason, Status
+from tests.harness import missing
 from tests.unit.deploy.kubernetes.manifests import Manifest, containers, one, with_components
 from worker.sandbox.egress import policy, reasons
 
@@ -123,9 +124,9 @@ def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
 
 
 def _promtool(*command: str, folder: Path) -> None:
-    program = shutil.which("promtool")
+    program = promtool()
     if program is None:
-        pytest.skip("no promtool (Debian: apt-get install prometheus)")
+        missing("no promtool (`python -m deploy.prepare --tests` brings it)")
     done = subprocess.run(
         [program, *command], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
