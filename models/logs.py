@@ -1,12 +1,15 @@
 """Structured logs for every process: JSON lines on standard error, or readable with debug on."""
 
 import logging
+import os
 import sys
 
 import structlog
 
-from models.settings import Settings
+from models.settings import Settings, unknown_variables
 from models.telemetry import add_trace_id
+
+log = structlog.get_logger()
 
 # Only what they warn of. Of Celery: its line for each message that comes, just when that is urgent.
 NOISY = ("urllib3", "httpx", "kombu", "amqp", "celery.worker.strategy")
@@ -46,3 +49,7 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for variable, near in unknown_variables(os.environ).items():
+        log.warning(
+            "unknown_setting", variable=variable, **({"did_you_mean": near} if near else {})
+        )

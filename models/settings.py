@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,6 +22,11 @@ from models.security import AppArmorName, CapabilityName, LayerMode, ProfileName
 from models.types import HostEntry
 
 PREFIX = "AGENTCORE_"
+NOT_OF_THE_PROCESSES = frozenset(
+    f"{PREFIX}{name}"
+    for name in ("API_KEY", "URL", "CLIENT_DEBUG", "STATE_DIR", "FAULT_POINT", "FAULT_MARKER")
+)
+"""Variables of the client, the local stack and the tests, which may stand in the environment."""
 
 
 def _absolute(path: Path) -> Path:
@@ -318,6 +325,18 @@ def _read(variable: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}: cannot read {path}: {error}") from error
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables that look like settings and are none, each with the one it resembles."""
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    found: dict[str, str | None] = {}
+    for variable in sorted(environ):
+        name = variable.removesuffix("_FILE")
+        if variable.startswith(PREFIX) and name not in settings | NOT_OF_THE_PROCESSES:
+            near = get_close_matches(name, settings, n=1, cutoff=0.8)
+            found[variable] = near[0] if near else None
+    return found
 
 
 @lru_cache(maxsize=1)

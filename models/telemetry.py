@@ -4,6 +4,7 @@ An execution continues the trace of its submit in whatever process runs it, and 
 got there: the parent is in the database, with the execution.
 """
 
+import importlib
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PROTOCOL = "http/protobuf"
+PROPAGATORS = "OTEL_PROPAGATORS"
 FLUSH_MS = 3000  # for what is not exported yet, when a process ends
 
 _tracer = trace.get_tracer("agentcore")
@@ -31,6 +33,7 @@ def configure(service: str) -> None:
 
     `service` is the name that they come from, unless OTEL_SERVICE_NAME says another.
     """
+    _check_propagators()
     variable = next((name for name in (TRACES_ENDPOINT, ENDPOINT) if os.environ.get(name)), None)
     if variable is None or not _is_wanted():
         return
@@ -64,6 +67,15 @@ def _check(variable: str) -> None:
     for name in PROTOCOLS:
         if os.environ.get(name, PROTOCOL) != PROTOCOL:
             raise SettingsError(f"{name}: must be {PROTOCOL}, the only protocol that is built in")
+
+
+def _check_propagators() -> None:
+    """We read `traceparent` alone, but FastAPI imports what this variable names, traces or not."""
+    if os.environ.get(PROPAGATORS):
+        try:
+            importlib.import_module("opentelemetry.propagate")
+        except ValueError as error:
+            raise SettingsError(f"{PROPAGATORS}: {error}") from None
 
 
 def flush() -> None:

@@ -1,5 +1,6 @@
 """A wrong setting ends each process with one line, which names it and holds no secret."""
 
+import json
 import os
 import subprocess
 import sys
@@ -55,6 +56,21 @@ def test_a_url_of_another_kind_is_told_at_the_start(command, name, value):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {name}: must be")
     assert SECRET not in done.stderr
+
+
+def test_an_unknown_propagator_is_told_at_the_start():
+    done = _run("api serve", **RIGHT, OTEL_PROPAGATORS="nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: OTEL_PROPAGATORS: Propagator nonsense not found")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_setting_is_warned_of():
+    done = _run("api serve", **RIGHT, AGENTCORE_WORKER_SLOT="4", OTEL_PROPAGATORS="nonsense")
+    line = json.loads(done.stderr.splitlines()[0])
+    assert line["event"] == "unknown_setting"
+    assert line["variable"] == "AGENTCORE_WORKER_SLOT"
+    assert line["did_you_mean"] == "AGENTCORE_WORKER_SLOTS"
 
 
 def test_help_needs_no_settings():
