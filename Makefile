@@ -8,7 +8,7 @@ SOURCES := api worker models security_profiles deploy tests client migrations
 COMPILE := $(VENV)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command 'make lock' -q
 
-.PHONY: images compose-up compose-test compose-down help bootstrap prepare demo test security audit chaos bench check up down status lock secrets manifests sandbox-image
+.PHONY: images compose-up compose-test compose-down help bootstrap prepare demo test security audit chaos bench check lint up down status lock secrets manifests sandbox-image
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do \
@@ -42,12 +42,14 @@ chaos: prepare ## Kill things at random and check that nothing is lost (FAULTS=2
 bench: prepare ## Measure, side by side, into build/bench (ONLY="latency steps" QUICK=1)
 	@$(VENV)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
-check: bootstrap ## Lint, types, import rules, unit tests, generated files
+check: lint ## What every commit passes: lint, and the unit tests
+	$(VENV)/python -m pytest -q tests/unit client/tests
+
+lint: bootstrap ## Format, lint, types, import rules, generated files
 	$(VENV)/ruff check $(SOURCES)
 	$(VENV)/ruff format --check $(SOURCES)
 	$(VENV)/mypy
 	$(VENV)/lint-imports
-	$(VENV)/python -m pytest -q tests/unit client/tests
 	$(VENV)/python -m security_profiles render --check --directory security_profiles/rendered
 	$(VENV)/python -m deploy.kubernetes generate --check
 	$(VENV)/python -m deploy.settings_table --check
