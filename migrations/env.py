@@ -1,8 +1,10 @@
 """Runs migrations as the owner's role; the URL comes from the settings, never from a file."""
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import OperationalError
 
+from models import urls
 from models.errors import SettingsError
 from models.settings import load_settings
 from models.tables import Base
@@ -14,17 +16,24 @@ def run() -> None:
         settings = load_settings()
     except SettingsError as error:
         raise SystemExit(f"error: {error}") from None
-    url = (
-        context.config.attributes.get("url")
-        or (settings.database_owner_url or settings.database_url).get_secret_value()
-    )
-    engine = create_engine(url)
-    with engine.begin() as connection:
+    chosen = settings.database_owner_url or settings.database_url
+    if urls.scheme(chosen) == urls.UNUSED:
+        raise SystemExit("error: AGENTCORE_DATABASE_OWNER_URL: the migrations need one")
+    engine = create_engine(context.config.attributes.get("url") or chosen.get_secret_value())
+    with _connected(engine) as connection, connection.begin():
         context.configure(
             connection=connection, target_metadata=Base.metadata, compare_server_default=True
         )
         context.run_migrations()
     engine.dispose()
+
+
+def _connected(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        said = " ".join(str(error.orig).split())
+        raise SystemExit(f"error: the database cannot be reached: {said}") from None
 
 
 if context.is_offline_mode():

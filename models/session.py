@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from models import urls
 from models.errors import SettingsError, StoreUnavailableError
 from models.settings import load_settings
 
-SCHEMES = ("postgresql://", "postgresql+psycopg://")
 CONNECT_TIMEOUT = 5  # seconds until an unreachable server counts as unavailable
 STATEMENT_TIMEOUT = 15_000  # milliseconds; no statement of ours needs a tenth of it
 # Milliseconds; a process that hangs inside a transaction loses its row locks: the sweep goes on.
@@ -38,20 +38,17 @@ QUIET_SECONDS = 30.0
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
-    """Return this process's engine, made at first use."""
+    """Return this process's engine, made at first use. Raises SettingsError."""
     settings = load_settings()
+    if urls.scheme(settings.database_url) == urls.UNUSED:
+        raise SettingsError("AGENTCORE_DATABASE_URL: this process needs one")
     return make_engine(
         settings.database_url.get_secret_value(), pool_size=settings.database_pool_size
     )
 
 
 def make_engine(url: str, *, pool_size: int) -> Engine:
-    """Return an engine with at most so many connections to the database at `url`.
-
-    Raises SettingsError when it is not one of PostgreSQL.
-    """
-    if not url.startswith(SCHEMES):
-        raise SettingsError("AGENTCORE_DATABASE_URL: must be a postgresql:// URL")
+    """Return an engine with at most so many connections to the database at `url`."""
     made = create_engine(
         url,
         pool_size=pool_size,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as SourceError
 
+from models import urls
 from models.errors import SettingsError
 from models.security import AppArmorName, CapabilityName, LayerMode, ProfileName, SyscallName
 from models.types import HostEntry
@@ -33,6 +34,19 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         raise ValueError("must be an absolute path: the container engine is told it, too")
     return path
+
+
+_OF_DATABASE = AfterValidator(
+    urls.with_scheme(*urls.DATABASE, form="postgresql://user:password@host:port/database")
+)
+_OF_BROKER = AfterValidator(
+    urls.with_scheme(
+        *urls.REDIS,
+        *urls.AMQP,
+        form="redis://:password@host:port/number or amqp://user:password@host:port/vhost",
+    )
+)
+_OF_REDIS = AfterValidator(urls.with_scheme(*urls.REDIS, form="redis://:password@host:port/number"))
 
 
 class Settings(BaseSettings):
@@ -63,8 +77,10 @@ class Settings(BaseSettings):
     )
 
     # Database
-    database_url: SecretStr = Field(description="`postgresql://…` of the application's role")
-    database_owner_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr, _OF_DATABASE] = Field(
+        description="`postgresql://…` of the application's role"
+    )
+    database_owner_url: Annotated[SecretStr | None, _OF_DATABASE] = Field(
         None, description="The same of the migrations' role, which owns the tables; unset: one role"
     )
     database_app_role: str | None = Field(
@@ -75,10 +91,16 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(20, ge=1, le=500, description="Connections of one process")
 
     # Broker
-    broker_url: SecretStr = Field(
-        description="Celery broker: Redis or Valkey with `noeviction`, or RabbitMQ (3.10 is tested)"
+    broker_url: Annotated[SecretStr, _OF_BROKER] = Field(
+        description="Celery broker: Redis or Valkey with `noeviction`, or RabbitMQ (3.10 is "
+        "tested); `rediss://` and `amqps://` are by TLS"
     )
-    result_backend_url: SecretStr | None = Field(
+    broker_ca_certificates: FilePath | None = Field(
+        None,
+        description="Certificates of who may vouch for a broker or result backend by TLS; unset: "
+        "the system's",
+    )
+    result_backend_url: Annotated[SecretStr | None, _OF_REDIS] = Field(
         None,
         description="Redis or Valkey for the replies to agentcore.run; unset: the broker, which "
         "RabbitMQ cannot be",

@@ -76,12 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}
     try:
         telemetry.configure(f"agentcore-{arguments.command}")
-        engine()  # a wrong URL is told now, and not when somebody comes
-        start[arguments.command]()
+        return start[arguments.command]() or 0
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,8 +118,9 @@ def _check_profile_directory(directory: Path | None) -> None:
         raise SettingsError(f"AGENTCORE_PROFILE_DIRECTORY: {'; '.join(problems[:5])}")
 
 
-def _run() -> None:
+def _run() -> int:
     settings = load_settings()
+    engine()
     _check_profile_directory(settings.profile_directory)
     if settings.worker_slots > settings.tenant_max_running:
         structlog.get_logger().warning(
@@ -155,25 +154,32 @@ def _run() -> None:
     )
     signals.worker_shutdown.connect(lambda **_: housekeeping.stop(), weak=False)
     signals.worker_shutdown.connect(lambda **_: backend.close(), weak=False)
-    _celery_worker("worker", QUEUE, settings.worker_slots, "--task-events")
+    return _celery_worker("worker", QUEUE, settings.worker_slots, "--task-events")
 
 
-def _control() -> None:
+def _control() -> int:
     from worker import metrics
     from worker.app import CONTROL_QUEUE
 
+    engine()
     metrics.serve(load_settings(), "control_metrics_port", metrics.OF_CONTROL)
     # No task events, and no remote control that could turn them on: they would carry the
     # arguments of agentcore.run, its code among them.
-    _celery_worker("control", CONTROL_QUEUE, CONTROL_THREADS, "--without-mingle")
+    return _celery_worker("control", CONTROL_QUEUE, CONTROL_THREADS, "--without-mingle")
 
 
-def _celery_worker(name: str, queue: str, threads: int, *options: str) -> None:
+def _celery_worker(name: str, queue: str, threads: int, *options: str) -> int:
+    """Run a worker of Celery until it ends; return its exit code, which Celery itself drops."""
     from worker.app import app
+
+    exit_codes = [0]
 
     if name == "control":
         app.conf.update(worker_send_task_events=False, worker_enable_remote_control=False)
     signals.worker_shutdown.connect(lambda **_: telemetry.flush(), weak=False)
+    signals.worker_shutdown.connect(
+        lambda sender, **_: exit_codes.append(sender.exitcode or 0), weak=False
+    )
     level = load_settings().log_level
     app.worker_main(
         [
@@ -187,6 +193,7 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> None:
             *options,
         ]
     )
+    return exit_codes[-1]
 
 
 def _beat() -> None:

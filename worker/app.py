@@ -1,6 +1,7 @@
 """The Celery application. PostgreSQL is the truth; a message only says: look at this id."""
 
-from urllib.parse import urlsplit
+import ssl
+from pathlib import Path
 from uuid import UUID
 
 import structlog
@@ -8,7 +9,9 @@ from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from pydantic import SecretStr
 
+from models import urls
 from models.errors import SettingsError
 from models.execution import MAX_PRIORITY
 from models.settings import Settings, load_settings
@@ -33,22 +36,22 @@ AGE_OUT_SECONDS = 60  # between two runs of the retention
 
 
 def _is_redis(settings: Settings) -> bool:
-    return urlsplit(settings.broker_url.get_secret_value()).scheme.startswith(
-        ("redis", "valkey", "sentinel")
-    )
+    return urls.scheme(settings.broker_url) in urls.REDIS
 
 
 def make_app(settings: Settings) -> Celery:
-    """Return the application, configured from the settings alone."""
+    """Return the application, configured from the settings alone. Raises SettingsError."""
     broker = settings.broker_url.get_secret_value()
-    if not _is_redis(settings) and not broker.startswith(("amqp://", "amqps://")):
-        raise SettingsError("AGENTCORE_BROKER_URL: must be a redis:// or amqp:// URL")
+    if urls.scheme(settings.broker_url) == urls.UNUSED:
+        raise SettingsError("AGENTCORE_BROKER_URL: this process needs one")
     results = settings.result_backend_url
     if results is None and not _is_redis(settings):
         raise SettingsError("AGENTCORE_RESULT_BACKEND_URL: needed with a broker that is not Redis")
     app = Celery("agentcore", broker=broker, include=["worker.tasks"])
     app.conf.update(
         result_backend=results.get_secret_value() if results else broker,
+        broker_use_ssl=_tls(settings.broker_url, settings.broker_ca_certificates),
+        redis_backend_use_ssl=_tls(results or settings.broker_url, settings.broker_ca_certificates),
         result_expires=RESULT_EXPIRES,
         task_queues=[Queue(QUEUE, max_priority=MAX_PRIORITY + 1), Queue(CONTROL_QUEUE)],
         task_default_queue=QUEUE,
@@ -112,6 +115,22 @@ def make_app(settings: Settings) -> Celery:
         timezone="UTC",
     )
     return app
+
+
+def _tls(url: SecretStr, authority: Path | None) -> dict[str, object] | None:
+    """Return what Celery must be told for an address by TLS: by default it trusts anybody."""
+    words = {"rediss": "ssl_", "amqps": ""}
+    prefix = words.get(urls.scheme(url))
+    if prefix is None:
+        return None
+    options: dict[str, object] = {f"{prefix}cert_reqs": ssl.CERT_REQUIRED}
+    if authority is not None:
+        options[f"{prefix}ca_certs"] = str(authority)
+    if prefix:
+        options["ssl_check_hostname"] = True
+    else:
+        options["server_hostname"] = None  # the host of the address, and nobody else
+    return options
 
 
 def _transport_options(settings: Settings) -> dict[str, object]:

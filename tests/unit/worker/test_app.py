@@ -1,5 +1,7 @@
 """The Celery application as the settings make it."""
 
+from ssl import CERT_REQUIRED
+
 import pytest
 from amqp.exceptions import AccessRefused, NotAllowed
 from structlog.testing import capture_logs
@@ -64,6 +66,26 @@ def test_results_go_to_the_broker_unless_a_backend_is_set():
     assert make_app(settings("redis://a")).conf.result_backend == "redis://a"
     other = make_app(settings("amqp://a", result_backend_url="redis://b"))
     assert other.conf.result_backend == "redis://b"
+
+
+@pytest.mark.parametrize(
+    ("broker", "options"),
+    [
+        ("redis://x", None),
+        ("amqp://x", None),
+        ("rediss://x", {"ssl_cert_reqs": CERT_REQUIRED, "ssl_check_hostname": True}),
+        ("amqps://x", {"cert_reqs": CERT_REQUIRED, "server_hostname": None}),
+    ],
+)
+def test_who_speaks_tls_is_checked(broker, options, tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    conf = make_app(settings(broker)).conf
+    assert conf.broker_use_ssl == options
+    assert conf.redis_backend_use_ssl == (options if broker.startswith("redis") else None)
+    with_own = make_app(settings(broker, broker_ca_certificates=authority)).conf.broker_use_ssl
+    named = {it for it in with_own or {} if "ca_certs" in it}
+    assert len(named) == (options is not None)
 
 
 def test_rabbitmq_without_a_place_for_results_is_refused_by_name():

@@ -170,4 +170,6 @@ def test_the_capabilities_are_those_of_the_profile(arguments):
 
 def test_the_image_is_the_catalogues_reference(arguments):
     assert arguments(sandbox_images={"python": "registry/x:1"})["image"] == "registry/x:1"
-    assert Settings(database_url="x", broker_url="x").sandbox_images.keys() == {"python"}
+    assert Settings(database_url="unused://", broker_url="unused://").sandbox_images.keys() == {
+        "python"
+    }

@@ -1,6 +1,10 @@
 """What the processes are told: names that exist, values that they take, secrets as files alone."""
 
+import os
 import re
+import socket
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -28,6 +32,16 @@ from worker.shutdown import HAND_BACK_SECONDS
 EACH = [(target, name) for target in OVERLAYS for name in PROCESSES]
 SECRETS = {name for name, field in Settings.model_fields.items()
            if "SecretStr" in str(field.annotation)}  # fmt: skip
+NOBODY = {"DATABASE": "postgresql://u:p@127.0.0.1:1/d", "BROKER": "redis://:p@127.0.0.1:1/0"}
+# What each process writes when its settings are taken and nobody answers.
+SIGNS = {
+    "api": "api_started",
+    "worker": "Cannot connect to redis",
+    "control": "Cannot connect to redis",
+    "beat": "beat: Starting",
+    "flower": "Visit me at",
+    "migrate": "error: the database cannot be reached",
+}
 TEMPLATE = list(yaml.safe_load_all((HERE / "secrets.template.yaml").read_text()))
 
 
@@ -42,16 +56,59 @@ def test_every_variable_is_a_setting(target: str, name: str) -> None:
         assert field in Settings.model_fields, variable
 
 
+def _told(target: str, name: str, folder: Path) -> dict[str, str]:
+    """Return what a process is told; its secrets are addresses where nobody listens."""
+    told = environment(target, process(target, name))
+    for variable in [it for it in told if it.endswith("_FILE")]:
+        kind = next((it for it in NOBODY if it in variable), "")
+        told[variable] = str(folder / variable)
+        (folder / variable).write_text(NOBODY.get(kind, "x" * 32))
+    return told
+
+
+@pytest.mark.parametrize(("name", "sign"), SIGNS.items())
+def test_each_process_starts_by_its_manifest(name: str, sign: str, tmp_path: Path) -> None:
+    told = _told("production", name, tmp_path)
+    told = {it: value for it, value in told.items() if not it.startswith("DOCKER_")}
+    ports = [it for it in told if it.endswith("_PORT")]
+    told |= {it: str(number) for it, number in zip(ports, _free_ports(len(ports)), strict=True)}
+    (container,) = containers(process("production", name))
+    with subprocess.Popen(
+        [sys.executable, *container["command"][1:]],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]} | told,
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout is not None
+        lines = []
+        try:
+            for line in started.stdout:
+                lines.append(line)
+                if sign in line:
+                    return
+        finally:
+            started.kill()
+    pytest.fail("".join(lines))
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [it.getsockname()[1] for it in sockets]
+    for it in sockets:
+        it.close()
+    return ports
+
+
 @pytest.mark.parametrize(("target", "name"), EACH)
 def test_settings_take_what_each_process_is_told(
     target: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("redis://localhost/0")
     for variable in ("AGENTCORE_DATABASE_URL", "AGENTCORE_BROKER_URL"):
         monkeypatch.delenv(variable, raising=False)
-    for variable, value in environment(target, process(target, name)).items():
-        monkeypatch.setenv(variable, str(secret) if variable.endswith("_FILE") else value)
+    for variable, value in _told(target, name, tmp_path).items():
+        monkeypatch.setenv(variable, value)
     settings = Settings()  # type: ignore[call-arg]
     assert settings.deployment == settings.kubernetes_namespace == "agentcore-runtime"
     assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
