@@ -9,7 +9,6 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
 from api.auth import PROTECTED
-from api.guard import PROTECTED as PREFIX
 from api.guard import Guard
 from api.middleware import RequestContext
 from api.routes import agents, executions, health, profiles, records, results
@@ -39,14 +38,8 @@ def create_app() -> FastAPI:
         version="1",
         summary="Runs untrusted agent code in hardened, single-use containers",
         lifespan=_lifespan,
-        # A span for each request goes where ours do; its metrics and logs we have ourselves.
-        telemetry={
-            "auto_configure": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "exclude": lambda scope: not scope["path"].startswith(PREFIX),
-        },
+        # The guard makes a request's span, once its caller is known; metrics and logs are ours.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     errors.install(app)
     for module in (executions, records, results, agents, profiles):

@@ -1,5 +1,8 @@
 """The command line of `python -m api`."""
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import typer
 import uvicorn
 
@@ -9,6 +12,9 @@ from models.logs import configure_logging
 from models.process import raise_descriptor_limit
 from models.session import engine
 from models.settings import load_settings
+
+if TYPE_CHECKING:  # its import reads variables that `telemetry.configure` has to look at first
+    from fastapi import FastAPI
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -22,12 +28,11 @@ cli.add_typer(keys_cli, name="keys")
 def serve() -> None:
     """Serve the API on AGENTCORE_API_HOST and AGENTCORE_API_PORT (127.0.0.1:8002)."""
     settings = load_settings()
-    configure_logging(settings)
+    _configure()
     raise_descriptor_limit()
-    telemetry.configure("agentcore-api")
-    engine()  # a wrong URL is told now, and not when somebody comes
+    engine()  # settings that lack a database are told now, and not when somebody comes
     uvicorn.run(
-        "api.app:create_app",
+        "api.command:make_app",
         factory=True,
         host=settings.api_host,
         port=settings.api_port,
@@ -37,3 +42,17 @@ def serve() -> None:
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+
+
+def make_app() -> "FastAPI":
+    """Return the application, in a process set up for it: with debug, a child of ours."""
+    _configure()
+    from api.app import create_app
+
+    return create_app()
+
+
+@cache
+def _configure() -> None:
+    configure_logging(load_settings())
+    telemetry.configure("agentcore-api")

@@ -7,15 +7,19 @@ their body is read, and the structure of bodies is measured by one regular expre
 
 import asyncio
 import re
+from contextlib import AbstractContextManager
 
+import structlog
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from opentelemetry.trace import Span, SpanKind
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth import authenticate, authorize
 from api.errors import answer_for, problem
+from models import telemetry
 from models.errors import PermissionDeniedError, StoreUnavailableError
 
 MAX_TOKENS = 50_000  # strings and structural characters in one body; we need some hundreds
@@ -93,7 +97,8 @@ class Guard:
         except _RefusedError as refused:
             await refused.answer(scope, receive, send)
             return
-        await self._app(scope, _replay(body, receive), send)
+        with _span(scope) as span:
+            await self._app(scope, _replay(body, receive), _noting(span, scope, send))
 
     async def _admit(self, request: Request) -> None:
         header = request.headers.get("authorization")
@@ -139,6 +144,34 @@ class Guard:
                 return None
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _span(scope: Scope) -> AbstractContextManager[Span]:
+    """Return the span of a request. A stranger's begins none, or he would fill the trace store."""
+    return telemetry.span(
+        scope["method"],
+        parent=Headers(scope=scope).get("traceparent"),
+        kind=SpanKind.SERVER,
+        request=scope["state"]["request_id"],
+    )
+
+
+def _noting(span: Span, scope: Scope, send: Send) -> Send:
+    context = span.get_span_context()
+    if context.is_valid:  # for the line about the request, which comes after its span
+        structlog.contextvars.bind_contextvars(trace_id=f"{context.trace_id:032x}")
+
+    async def noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            route = getattr(scope.get("route"), "path", None)
+            if route is not None:
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attribute("http.route", route)
+            span.set_attribute("http.request.method", scope["method"])
+            span.set_attribute("http.response.status_code", message["status"])
+        await send(message)
+
+    return noting
 
 
 def _is_json(request: Request) -> bool:

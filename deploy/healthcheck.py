@@ -12,8 +12,10 @@ import urllib.request
 from pathlib import Path
 
 TIMEOUT = 3  # seconds
-# Above any sensible time between two reports: a worker writes every 3 s, a sweep every 5.
-SILENCE = 30  # seconds
+# Seconds between two reports where nothing else is set, and how many of them may be missing.
+PERIODS = {"worker": ("HEARTBEAT_SECONDS", 3), "sweep": ("SWEEP_SECONDS", 5)}
+MISSED = 4
+SILENCE = 30  # seconds that are never too long
 ASK = """
 SELECT engine_error FROM worker_heartbeats
 WHERE heartbeat_at > now() - make_interval(secs => %(silence)s)
@@ -50,20 +52,27 @@ def database_problem(what: str) -> str | None:
     import psycopg  # not for whoever asks a URL only
 
     host = socket.gethostname() if what == "worker" else None
+    variable, period = PERIODS[what]
     try:
-        with psycopg.connect(_database_url(), connect_timeout=TIMEOUT) as connection:
-            row = connection.execute(ASK, {"silence": SILENCE, "host": host}).fetchone()
-    except (psycopg.Error, OSError, KeyError) as error:
+        silence = max(SILENCE, MISSED * float(_setting(variable) or period))
+        url = _setting("DATABASE_URL").replace("postgresql+psycopg://", "postgresql://", 1)
+        with psycopg.connect(url, connect_timeout=TIMEOUT) as connection:
+            row = connection.execute(ASK, {"silence": silence, "host": host}).fetchone()
+    except psycopg.OperationalError as error:
         return f"the database: {error}"
+    except (psycopg.Error, OSError, ValueError) as error:
+        # Not its words: of an address that cannot be read they hold the password.
+        return f"the database: it cannot be asked ({type(error).__name__})"
     if row is None:
-        return f"no sign of the {what} for {SILENCE} s"
+        return f"no sign of the {what} for {silence:g} s"
     return None if row[0] is None else f"no sandbox can be started: {row[0]}"
 
 
-def _database_url() -> str:
-    """Return the address as the processes read it: the variable, or the file that another names."""
-    value = os.environ.get("AGENTCORE_DATABASE_URL")
-    return value or Path(os.environ["AGENTCORE_DATABASE_URL_FILE"]).read_text().strip()
+def _setting(name: str) -> str:
+    """Return a setting as the processes read it: the variable, or the file that another names."""
+    variable = f"AGENTCORE_{name}"
+    file = os.environ.get(f"{variable}_FILE")
+    return os.environ.get(variable) or (Path(file).read_text().strip() if file else "")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from models.telemetry import add_trace_id
 
 log = structlog.get_logger()
 
+OURS = ("api", "models", "worker")
 # Only what they warn of. Of Celery: its line for each message that comes, just when that is urgent.
 NOISY = ("urllib3", "httpx", "kombu", "amqp", "celery.worker.strategy")
 
@@ -46,7 +47,11 @@ def configure_logging(settings: Settings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # Libraries debug by quoting what they handle: Celery's pool, the arguments of agentcore.run.
+    root.setLevel(max(level, logging.INFO))
+    for package in OURS:
+        logging.getLogger(package).setLevel(level)
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for variable, near in unknown_variables(os.environ).items():

@@ -6,13 +6,15 @@ got there: the parent is in the database, with the execution.
 
 import importlib
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from models.errors import SettingsError
@@ -22,7 +24,9 @@ TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PROTOCOL = "http/protobuf"
 PROPAGATORS = "OTEL_PROPAGATORS"
-FLUSH_MS = 3000  # for what is not exported yet, when a process ends
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+FLUSH_SECONDS = 3.0  # for what is not exported yet, when a process ends
+EXPORT_SECONDS = "3"  # for one export, where OTEL_EXPORTER_OTLP_TIMEOUT says nothing
 
 _tracer = trace.get_tracer("agentcore")
 _propagator = TraceContextTextMapPropagator()
@@ -34,6 +38,7 @@ def configure(service: str) -> None:
     `service` is the name that they come from, unless OTEL_SERVICE_NAME says another.
     """
     _check_propagators()
+    _read_headers()
     variable = next((name for name in (TRACES_ENDPOINT, ENDPOINT) if os.environ.get(name)), None)
     if variable is None or not _is_wanted():
         return
@@ -45,8 +50,10 @@ def configure(service: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     os.environ.setdefault("OTEL_SERVICE_NAME", service)
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", EXPORT_SECONDS)
     try:
-        provider = TracerProvider(resource=Resource.create())
+        # Without its own flush at exit, which has no limit.
+        provider = TracerProvider(resource=Resource.create(), shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     except ValueError as error:
         raise SettingsError(f"OTEL_…: OpenTelemetry refuses its variables: {error}") from None
@@ -69,8 +76,18 @@ def _check(variable: str) -> None:
             raise SettingsError(f"{name}: must be {PROTOCOL}, the only protocol that is built in")
 
 
+def _read_headers() -> None:
+    """Take the exporter's headers from a file: they may hold a token."""
+    path = os.environ.get(f"{HEADERS}_FILE")
+    if path:
+        try:
+            os.environ[HEADERS] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{HEADERS}_FILE: cannot read {path}: {error}") from error
+
+
 def _check_propagators() -> None:
-    """We read `traceparent` alone, but FastAPI imports what this variable names, traces or not."""
+    """FastAPI imports what this variable names, although `traceparent` is all that we read."""
     if os.environ.get(PROPAGATORS):
         try:
             importlib.import_module("opentelemetry.propagate")
@@ -79,10 +96,16 @@ def _check_propagators() -> None:
 
 
 def flush() -> None:
-    """Export what is not exported yet: some of our processes end without a word."""
+    """Export what is not exported yet, in FLUSH_SECONDS at most; then leave it.
+
+    Some of our processes end without a word, and none may wait for a collector that hangs.
+    """
     provider: Any = trace.get_tracer_provider()
     if hasattr(provider, "force_flush"):
-        provider.force_flush(FLUSH_MS)
+        # The SDK's own limit is not kept: it may take ten seconds for each 512 spans.
+        thread = threading.Thread(target=provider.force_flush, name="flush", daemon=True)
+        thread.start()
+        thread.join(FLUSH_SECONDS)
 
 
 def traceparent() -> str | None:
@@ -97,8 +120,20 @@ def span(name: str, *, parent: str | None, kind: SpanKind, **attributes: str) ->
     """Run the block in a span that continues `parent`, a `traceparent`; else in one of its own."""
     context = _propagator.extract({"traceparent": parent}) if parent else None
     named = {f"agentcore.{key}": value for key, value in attributes.items()}
-    with _tracer.start_as_current_span(name, context, kind, named) as current:
-        yield current
+    with _tracer.start_as_current_span(
+        name,
+        context,
+        kind,
+        named,
+        # The text of an exception may quote what a tenant sent.
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as current:
+        try:
+            yield current
+        except BaseException as error:
+            current.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
 
 
 def add_trace_id(

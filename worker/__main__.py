@@ -180,7 +180,6 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> int:
     signals.worker_shutdown.connect(
         lambda sender, **_: exit_codes.append(sender.exitcode or 0), weak=False
     )
-    level = load_settings().log_level
     app.worker_main(
         [
             "worker",
@@ -188,7 +187,6 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> int:
             f"--queues={queue}",
             "--pool=threads",
             f"--concurrency={threads}",
-            f"--loglevel={level}",
             "--without-gossip",  # workers have nothing to tell each other
             *options,
         ]

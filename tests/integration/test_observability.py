@@ -94,6 +94,7 @@ def watched(
 ) -> Iterator[Stack]:
     """A stack that exports its traces and serves all its metrics."""
     ports = {name: str(free_port()) for name in ("worker_metrics_port", "control_metrics_port")}
+    ports["log_level"] = "debug"  # the most that any of them writes
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "500")
@@ -258,7 +259,39 @@ def test_probes_fill_no_traces(watched_api: Api, collector: Collector) -> None:
     assert "metrics" not in told
 
 
+def test_a_stranger_begins_no_span(watched: Stack, watched_api: Api, collector: Collector) -> None:
+    traces = [uuid4().hex, uuid4().hex]
+    headers = {"traceparent": f"00-{traces[0]}-{SPAN}-01", "Authorization": "Bearer x"}
+    assert httpx.get(f"{watched.url}/v1/executions?x=y", headers=headers).status_code == 401
+    watched_api.get("/v1/profiles", headers={"traceparent": f"00-{traces[1]}-{SPAN}-01"})
+    asked = collector.await_span(parent=SPAN, trace=traces[1])
+    assert (asked["name"], asked["http.route"]) == ("GET /v1/profiles", "/v1/profiles")
+    assert traces[0] not in str(collector.spans())
+
+
+def test_the_apis_line_names_the_trace(watched: Stack, watched_api: Api) -> None:
+    trace = uuid4().hex
+    watched_api.get("/v1/profiles", headers={"traceparent": f"00-{trace}-{SPAN}-01"})
+    watched_api.get("/v1/agents")
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in _lines(watched, "api") if line.get("trace_id") == trace]
+
+    wait_until(lambda: bool(lines()), 10, "the API's line")
+    assert [line["route"] for line in lines()] == ["/v1/profiles"]
+
+
 def test_no_code_reaches_a_log_or_a_span(watched: Stack, collector: Collector) -> None:
+    url = watched.environment["AGENTCORE_BROKER_URL"]
+    with Celery("another-service", broker=url, backend=url) as service:
+        for request in ({"source": CODE}, {"source": CODE, "unknown": CODE}):
+            task = service.send_task(
+                "agentcore.run",
+                args=[request],
+                kwargs={"tenant": "watched"},
+                queue="agentcore.control",
+            )
+            task.get(timeout=30, propagate=False)
     for process in ("api", "run", "control", "beat"):
         assert "a word that no log" not in watched.log(process)
     assert not any(b"a word that no log" in body for body in collector.received)

@@ -45,7 +45,15 @@ def test_what_nobody_can_look_at_is_a_wrong_use(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("what", ["worker", "sweep"])
-@pytest.mark.parametrize("url", [None, "postgresql://nobody@127.0.0.1:1/none"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "postgresql://nobody:hunter@127.0.0.1:1/none",
+        "postgresql+psycopg://nobody:hunter@127.0.0.1:1/none",
+        "other://nobody:hunter@127.0.0.1:1/none",
+    ],
+)
 def test_without_a_database_nothing_is_known_to_be_well(what: str, url: str | None) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AGENTCORE_")}
     done = subprocess.run(
@@ -55,4 +63,5 @@ def test_without_a_database_nothing_is_known_to_be_well(what: str, url: str | No
     )  # fmt: skip
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+    assert "hunter" not in done.stderr
     assert done.stderr.startswith("the database: ")

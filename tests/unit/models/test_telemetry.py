@@ -1,9 +1,15 @@
 """Traces are exported where the standard variables ask for them, and wrong ones are named."""
 
+import os
 import subprocess
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
 from models import telemetry
@@ -63,6 +69,43 @@ def test_a_wrong_value_is_an_error_that_names_the_variable(monkeypatch, name, va
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
         telemetry.configure("x")
+
+
+def test_the_exporters_headers_may_be_in_a_file(monkeypatch, tmp_path):
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_HEADERS", raising=False)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS_FILE", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_HEADERS_FILE"):
+        telemetry.configure("x")
+    (tmp_path / "headers").write_text("authorization=secret\n")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS_FILE", str(tmp_path / "headers"))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "")
+    telemetry.configure("x")
+    assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=secret"
+
+
+def test_a_collector_that_hangs_does_not_hold_the_end(monkeypatch):
+    hung = threading.Event()
+    provider = SimpleNamespace(force_flush=hung.wait)
+    monkeypatch.setattr(telemetry.trace, "get_tracer_provider", lambda: provider)
+    monkeypatch.setattr(telemetry, "FLUSH_SECONDS", 0.05)
+    telemetry.flush()
+    assert not hung.is_set()
+    hung.set()
+
+
+def test_a_span_keeps_the_kind_of_an_error_and_none_of_its_words(monkeypatch):
+    ended = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(ended))
+    monkeypatch.setattr(telemetry, "_tracer", provider.get_tracer("x"))
+    with (
+        pytest.raises(ValueError, match="secret"),
+        telemetry.span("x", parent=None, kind=SpanKind.CONSUMER),
+    ):
+        raise ValueError("secret")
+    (span,) = ended.get_finished_spans()
+    assert span.status.description == "ValueError"
+    assert "secret" not in span.to_json()
 
 
 def test_outside_of_a_span_there_is_no_parent_and_no_trace_in_a_line():
