@@ -1,7 +1,9 @@
 """Prometheus metrics of the API, and of the queue as the database knows it."""
 
 from collections.abc import Iterable
+from typing import Any
 
+import structlog
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -13,18 +15,27 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from api.cached import Cached
+from api.readiness import PARTS, is_well, readiness
 from models.errors import StoreUnavailableError
 from models.session import autocommit
 from models.status import Status
+
+log = structlog.get_logger()
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 REQUESTS = Counter("agentcore_http_requests_total", "HTTP requests", ["method", "route", "status"])
 DURATION = Histogram(
-    "agentcore_http_request_duration_seconds", "Time to answer, long-polls included", ["route"]
+    "agentcore_http_request_duration_seconds",
+    "Time to answer, long-polls included",
+    ["route"],
+    # Up to the longest wait that a setting may allow.
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
-
+CACHE_SECONDS = 1.0  # strangers may ask; the database is asked once a second
 
 WAITING = Gauge("agentcore_waiting_requests", "Requests that are woken when an execution ends")
 
@@ -42,15 +53,41 @@ FROM (
 """)
 
 
+def _count() -> Any:
+    try:
+        with autocommit() as session:
+            return session.execute(_COUNTS).one()
+    except (StoreUnavailableError, DBAPIError) as error:  # the latter before the first migration
+        log.warning("queue_not_counted", error=type(error).__name__)
+        return None
+
+
+_counts = Cached(_count, CACHE_SECONDS)
+
+
+class _Ready(Collector):
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily(
+            "agentcore_ready",
+            "1 where GET /health/ready says ok of the part, else 0",
+            labels=["part"],
+        )
+        found = readiness.get()
+        for part in PARTS:
+            gauge.add_metric([part], is_well(getattr(found, part)))
+        yield gauge
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return ()
+
+
 class _Queue(Collector):
     def collect(self) -> Iterable[GaugeMetricFamily]:
         gauge = GaugeMetricFamily(
             "agentcore_executions", "Executions that have not ended", labels=["status"]
         )
-        try:
-            with autocommit() as session:
-                counts = session.execute(_COUNTS).one()
-        except StoreUnavailableError:
+        counts = _counts.get()
+        if counts is None:
             return
         gauge.add_metric([Status.QUEUED], counts.queued)
         gauge.add_metric([Status.RUNNING], counts.running)
@@ -66,6 +103,7 @@ class _Queue(Collector):
 
 
 REGISTRY.register(_Queue())
+REGISTRY.register(_Ready())
 
 
 def render() -> bytes:

@@ -43,6 +43,10 @@ verdicts:
 
 exit code: 0 when nothing is misconfigured, 1 when something is, 2 for wrong options or settings
 """
+SETTINGS = "settings"
+SETTINGS_HELP = (
+    "check the settings, start nothing; 2 and a line that names the variable if one is wrong"
+)
 CONTROL_THREADS = 4  # admissions and sweeps are a few milliseconds each
 
 
@@ -73,7 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     raise_descriptor_limit()
     # Ours is set already; this keeps Celery from adding its own handlers.
     signals.setup_logging.connect(lambda **_: None, weak=False)
-    start = {"run": _run, "control": _control, "beat": _beat, "flower": _flower}
+    start = {
+        "run": _run,
+        "control": _control,
+        "beat": _beat,
+        "flower": _flower,
+        SETTINGS: _check_settings,
+    }
     try:
         telemetry.configure(f"agentcore-{arguments.command}")
         return start[arguments.command]() or 0
@@ -93,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text, description=text)
     for name, text in ON_THEIR_OWN.items():
         commands.add_parser(name, help=text, add_help=False)
+    commands.add_parser(SETTINGS, help=SETTINGS_HELP, description=SETTINGS_HELP)
     audit = commands.add_parser(
         AUDIT,
         help=AUDIT_HELP,
@@ -116,6 +127,13 @@ def _check_profile_directory(directory: Path | None) -> None:
     problems = check_directory(directory) if directory else []
     if problems:
         raise SettingsError(f"AGENTCORE_PROFILE_DIRECTORY: {'; '.join(problems[:5])}")
+
+
+def _check_settings() -> None:
+    engine()
+    from worker.app import app
+
+    print(f"the settings are right; broker: {app.connection().as_uri()}")
 
 
 def _run() -> int:

@@ -4,6 +4,7 @@ Safe to run in several places at once: what one of them has in hand the others p
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -23,6 +24,8 @@ from worker.heartbeats import beat
 
 log = structlog.get_logger()
 
+# What becomes of an execution whose lease expired, as metrics call it.
+MOVED = {Status.QUEUED: "requeued", Status.CANCELLED: "cancelled", Status.LOST: "lost"}
 BATCH = 500  # rows moved by one sweep
 MAX_RESEND_DOUBLINGS = 3  # the resend interval grows up to 8 times; messages may be lost again
 FORGET_WORKERS_AFTER = timedelta(days=1)
@@ -76,19 +79,21 @@ def sweep(settings: Settings) -> dict[str, int]:
         beat(session, SWEEP_ID, host="", slots=0, running=0, engine_error=None)
         # The database counts as seen once it lets the executions be read: a migration may not.
         session.scalar(select(ExecutionRow.id).where(false()))
-        expired = 0
+        expired: Counter[Status] = Counter()
         if _patience.saw_the_database(settings):
             expired = _expire_leases(session, settings)
         _forget_workers(session)
     return {
-        "expired": expired,
+        "expired": expired.total(),
+        **{MOVED[status]: number for status, number in expired.items()},
         "released": shares.refill_all(),
         "sent": _send_unheard(settings),
         "replies": replies.send_pending(),
     }
 
 
-def _expire_leases(session: Session, settings: Settings) -> int:
+def _expire_leases(session: Session, settings: Settings) -> Counter[Status]:
+    """Move on what lost its worker; return how many have which status now."""
     rows = session.scalars(
         select(ExecutionRow)
         .where(RUNNING, ExecutionRow.lease_expires_at < func.now())
@@ -99,7 +104,7 @@ def _expire_leases(session: Session, settings: Settings) -> int:
         log.warning("lease_expired", execution=str(row.id), worker=row.lease_owner)
         _move_on(row, settings)
     session.flush()
-    return len(rows)
+    return Counter(Status(row.status) for row in rows)
 
 
 def _move_on(row: ExecutionRow, settings: Settings) -> None:

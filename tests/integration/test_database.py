@@ -246,3 +246,16 @@ def test_migrations_go_down_and_up_again(services: Services, stack: Stack) -> No
             ).fetchone()
     assert left == (0,)
     assert functions == (0,)
+
+
+def test_an_older_release_leaves_a_newer_database_as_it_is(
+    services: Services, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bare_database(services, stack) as (url, config):
+        command.upgrade(config, "head")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            command.upgrade(config, "head")
+            assert "of a newer release (9999)" in capsys.readouterr().err
+            now = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert now == ("9999",)

@@ -84,6 +84,10 @@ def test_without_the_broker_submits_are_accepted_and_run_later(
     accepted = [api.submit(f"print({n})") for n in range(3)]
     assert time.monotonic() - started < 20
     wait_until(lambda: _readiness(own_stack)["broker"] != "ok", 30, "readiness")
+    assert httpx.get(f"{own_stack.url}/health/ready?only=api", timeout=20).status_code == 200
+    metrics = httpx.get(f"{own_stack.url}/metrics", timeout=20).text
+    assert 'agentcore_ready{part="broker"} 0.0' in metrics
+    assert 'agentcore_ready{part="database"} 1.0' in metrics
     own_services.valkey.start()
     outcomes = [api.outcome(item["id"], timeout=90) for item in accepted]
     assert [item["stdout"]["text"] for item in outcomes] == ["0\n", "1\n", "2\n"]

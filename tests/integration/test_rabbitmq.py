@@ -152,7 +152,7 @@ def test_a_run_longer_than_the_brokers_patience_ends_once(
 
 
 def test_readiness_tells_a_refusal_from_an_absence(on_rabbit: Stack, rabbit: RabbitMQ) -> None:
-    ask = "from api.routes.health import _broker; print(_broker())"
+    ask = "from api.readiness import _broker; print(_broker())"
     answers = [
         subprocess.run(
             [sys.executable, "-c", ask],

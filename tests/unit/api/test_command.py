@@ -80,6 +80,15 @@ def test_an_unknown_setting_is_warned_of():
     assert line["did_you_mean"] == "AGENTCORE_WORKER_SLOTS"
 
 
+def test_settings_can_be_checked_without_starting_anything():
+    done = _run("worker settings", **RIGHT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SECRET not in done.stdout
+    done = _run("worker settings", **RIGHT, AGENTCORE_WORKER_SLOTS="many")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: AGENTCORE_WORKER_SLOTS: ")
+
+
 def test_help_needs_no_settings():
     done = _run("api --help")
     assert done.returncode == 0

@@ -1,8 +1,10 @@
 """What readiness says of the workers."""
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 
-from api.routes.health import _workers
+from api import metrics, readiness
+from api.readiness import _workers
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,13 @@ def test_the_able_are_counted_among_the_living():
 
 def test_without_a_worker_the_next_step_is_told():
     assert "python -m worker run" in _workers([])
+
+
+def test_before_the_first_migration_the_next_step_is_told(monkeypatch):
+    def refuse():
+        raise ProgrammingError("SELECT", {}, Exception("no such table"))
+
+    monkeypatch.setattr(readiness, "autocommit", refuse)
+    monkeypatch.setattr(metrics, "autocommit", refuse)
+    assert "alembic upgrade head" in readiness._database_workers_sweep()[0]
+    assert metrics._count() is None
