@@ -9,7 +9,7 @@ import uvicorn
 from api.keys_cli import keys_cli
 from models import telemetry
 from models.logs import configure_logging
-from models.process import raise_descriptor_limit
+from models.process import raise_descriptor_limit, require_bindable
 from models.session import engine
 from models.settings import load_settings
 
@@ -31,6 +31,9 @@ def serve() -> None:
     _configure()
     raise_descriptor_limit()
     engine()  # settings that lack a database are told now, and not when somebody comes
+    require_bindable(
+        settings.api_host, settings.api_port, host_setting="api_host", port_setting="api_port"
+    )
     uvicorn.run(
         "api.command:make_app",
         factory=True,

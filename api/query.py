@@ -3,12 +3,8 @@
 `?statuss=failed` would list everything, and look as if it had not.
 """
 
-import inspect
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
-
 from fastapi import Request
+from fastapi.routing import APIRoute
 
 from models.errors import RequestRefusedError
 
@@ -19,12 +15,17 @@ async def refuse_unknown(request: Request) -> None:
     """Raise RequestRefusedError for the first parameter that the reached route does not take."""
     if not request.url.query:
         return
-    known = _taken(request.scope["route"].endpoint)
+    known = _taken(request.scope["route"])
     for name in request.query_params:
         if name not in known:
             raise RequestRefusedError(name[:MAX_SHOWN], "no such query parameter here")
 
 
-@lru_cache
-def _taken(endpoint: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(inspect.signature(endpoint).parameters)
+def _taken(route: APIRoute) -> frozenset[str]:
+    """Return the query parameters of a route and of what it depends on."""
+    found, left = set[str](), [route.dependant]
+    while left:
+        dependant = left.pop()
+        found |= {field.alias for field in dependant.query_params}
+        left += dependant.dependencies
+    return frozenset(found)

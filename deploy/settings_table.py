@@ -39,9 +39,10 @@ HEAD = f"""# Settings
 
 Each is an environment variable, the same for every process unless it says otherwise. With `_FILE`
 at the end of its name the value is read from that file, which is the way for secrets:
-`{PREFIX}BROKER_URL_FILE=/run/secrets/broker_url`. A wrong value stops the process with a line that
-names the variable; an unknown name is a warning in the log. The local stack also has
-`{PREFIX}STATE_DIR`, by default `.state`.
+`{PREFIX}BROKER_URL_FILE=/run/secrets/broker_url`; where both are set, the plain one holds. A wrong
+value stops the process with a line that names the variable, and `python -m worker settings` only
+checks them. An unknown name is a warning in the log. The local stack also has `{PREFIX}STATE_DIR`,
+by default `.state`.
 """
 SIGNS = ((Ge, "ge", "from"), (Gt, "gt", "above"), (Le, "le", "to"), (Lt, "lt", "below"))
 

@@ -129,7 +129,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (OperationalError, PoolTimeoutError) as error:
-        raise StoreUnavailableError("the database does not answer") from error
+        # Where the server refuses a login it says so by words alone, without a code.
+        refused = "authentication failed" in str(error)
+        why = "refuses the user or its password" if refused else "does not answer"
+        raise StoreUnavailableError(f"the database {why}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailableError("the database connection broke") from error

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     )
 
     # Container
-    sandbox_images: dict[str, str] = Field(
+    sandbox_images: dict[str, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=lambda: {"python": "agentcore/sandbox:dev"},
         description="Catalogue name to image reference; nothing else can be run",
     )
@@ -289,9 +289,16 @@ class Settings(BaseSettings):
     flower_host: str = Field("127.0.0.1", description="Address Flower binds to")
     flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
     flower_user: str | None = Field(
-        None, description="Name to log in to Flower, which starts only with it and a password"
+        None,
+        pattern=r"^[^:]+$",
+        description="Name to log in to Flower, which starts only with it and a password",
     )
     flower_password: SecretStr | None = Field(None, description="Its password")
+    flower_control: bool = Field(
+        False,
+        description="Flower may also submit tasks, stop workers and change them; its password is "
+        "then worth as much as the broker's",
+    )
 
     # Kubernetes
     kubernetes_namespace: str = Field(
@@ -361,6 +368,10 @@ def unknown_variables(environ: Mapping[str, str]) -> dict[str, str | None]:
     return found
 
 
+# Errors of pydantic where JSON was expected.
+JSON_TYPES = ("tuple_type", "list_type", "dict_type")
+
+
 @lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """Read the settings once. Raises SettingsError naming the variable at fault."""
@@ -369,6 +380,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems = [
             f"{_variable(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
+            f"{', written as JSON' if item['type'] in JSON_TYPES else ''}"
             for item in error.errors(include_url=False, include_input=False)
         ]
         raise SettingsError("; ".join(problems)) from None

@@ -4,7 +4,6 @@ An execution continues the trace of its submit in whatever process runs it, and 
 got there: the parent is in the database, with the execution.
 """
 
-import importlib
 import os
 import threading
 from collections.abc import Iterator, MutableMapping
@@ -37,7 +36,9 @@ def configure(service: str) -> None:
 
     `service` is the name that they come from, unless OTEL_SERVICE_NAME says another.
     """
-    _check_propagators()
+    # FastAPI imports what this names, and fails where it is not installed; `traceparent` is all
+    # that we read.
+    os.environ[PROPAGATORS] = "tracecontext"
     _read_headers()
     variable = next((name for name in (TRACES_ENDPOINT, ENDPOINT) if os.environ.get(name)), None)
     if variable is None or not _is_wanted():
@@ -84,15 +85,6 @@ def _read_headers() -> None:
             os.environ[HEADERS] = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"{HEADERS}_FILE: cannot read {path}: {error}") from error
-
-
-def _check_propagators() -> None:
-    """FastAPI imports what this variable names, although `traceparent` is all that we read."""
-    if os.environ.get(PROPAGATORS):
-        try:
-            importlib.import_module("opentelemetry.propagate")
-        except ValueError as error:
-            raise SettingsError(f"{PROPAGATORS}: {error}") from None
 
 
 def flush() -> None:

@@ -12,7 +12,7 @@ from celery import signals
 from models import telemetry
 from models.errors import SettingsError
 from models.logs import configure_logging
-from models.process import raise_descriptor_limit
+from models.process import raise_descriptor_limit, require_bindable
 from models.session import engine
 from models.settings import load_settings
 from security_profiles import check_directory
@@ -85,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SETTINGS: _check_settings,
     }
     try:
-        telemetry.configure(f"agentcore-{arguments.command}")
+        name = "worker" if arguments.command == "run" else arguments.command
+        telemetry.configure(f"agentcore-{name}")
         return start[arguments.command]() or 0
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -137,8 +138,11 @@ def _check_settings() -> None:
 
 
 def _run() -> int:
+    from worker.sandbox.client import check_environment
+
     settings = load_settings()
     engine()
+    check_environment()
     _check_profile_directory(settings.profile_directory)
     if settings.worker_slots > settings.tenant_max_running:
         structlog.get_logger().warning(
@@ -200,6 +204,7 @@ def _celery_worker(name: str, queue: str, threads: int, *options: str) -> int:
     )
     app.worker_main(
         [
+            "--quiet",  # its banner is no log line
             "worker",
             f"--hostname={name}-{os.getpid()}@%h",
             f"--queues={queue}",
@@ -216,10 +221,11 @@ def _beat() -> None:
     from worker.app import app
 
     # In memory: the schedule is fixed, and a read-only file system has no place for a file.
-    app.start(["beat", "--scheduler=celery.beat:Scheduler"])
+    app.start(["--quiet", "beat", "--scheduler=celery.beat:Scheduler"])
 
 
 def _flower() -> None:
+    from worker import flower_view
     from worker.app import app
 
     settings = load_settings()
@@ -228,6 +234,14 @@ def _flower() -> None:
         raise SystemExit("error: set AGENTCORE_FLOWER_USER and AGENTCORE_FLOWER_PASSWORD")
     # By environment, because a process list shows arguments.
     os.environ["FLOWER_BASIC_AUTH"] = f"{user}:{password.get_secret_value()}"
+    require_bindable(
+        settings.flower_host,
+        settings.flower_port,
+        host_setting="flower_host",
+        port_setting="flower_port",
+    )
+    if not settings.flower_control:
+        flower_view.only_show()
     app.start(["flower", f"--address={settings.flower_host}", f"--port={settings.flower_port}"])
 
 

@@ -34,7 +34,7 @@ UPDATE executions SET status = 'running', attempt = attempt + 1, lease_owner = :
     lease_expires_at = now() + make_interval(secs => :lease), send_count = 0
 WHERE id = :id AND status = :queued AND released
 RETURNING attempt, max_attempts, user_starts, request, request_id, trace_parent,
-    extract(epoch FROM now() - created_at) AS age
+    extract(epoch FROM now() - created_at) AS age, cancel_requested_at IS NOT NULL AS cancelled
 """)
 # One statement: no event without the start, no start without its events.
 _START = text("""
@@ -73,6 +73,7 @@ class Claim:
     request_id: str | None = None  # of the HTTP request that submitted it
     trace_parent: str | None = None  # of the trace that it continues
     age: float = 0.0  # seconds from its submit to this claim
+    cancelled: bool = False  # somebody wants it no more: the mark of an operator after a restore
     claimed_at: float = field(default_factory=time.monotonic, compare=False)
 
 
@@ -110,6 +111,7 @@ def claim(execution_id: UUID, worker_id: str, lease_seconds: float) -> Claim | N
         request_id=row.request_id,
         trace_parent=row.trace_parent,
         age=float(row.age),
+        cancelled=row.cancelled,
     )
 
 

@@ -147,6 +147,8 @@ class Executor:
             get_current_span().add_event("user_code_started")
 
         try:
+            if claim.cancelled:
+                raise CancelledError
             return self.backend.run(self._spec(claim), before_user_code, results.take)
         except RequestRefusedError as error:
             return Outcome(

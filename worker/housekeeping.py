@@ -49,7 +49,8 @@ class Housekeeping:
         """Stop both threads and sign off; returns when that is done, or after some seconds."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=5)
+            if thread.ident is not None:  # one that never began: the broker never answered
+                thread.join(timeout=5)
         with suppress(StoreUnavailableError):
             heartbeats.forget_worker(self._executor.worker_id)
 

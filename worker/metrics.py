@@ -12,7 +12,7 @@ from prometheus_client import (
     start_http_server,
 )
 
-from models.errors import SettingsError
+from models.process import require_bindable
 from models.sandbox import Outcome
 from models.settings import Settings
 from models.status import Status
@@ -75,10 +75,9 @@ def serve(settings: Settings, name: str, registry: CollectorRegistry = REGISTRY)
     port = getattr(settings, name)
     if port is None:
         return
-    try:
-        start_http_server(port, addr=settings.worker_metrics_host, registry=registry)
-    except OSError as error:
-        raise SettingsError(f"AGENTCORE_{name.upper()}: {port}: {error.strerror}") from error
+    host = settings.worker_metrics_host
+    require_bindable(host, port, host_setting="worker_metrics_host", port_setting=name)
+    start_http_server(port, addr=host, registry=registry)
 
 
 def watch_pool(waiting: Callable[[], int], target: Callable[[], int]) -> None:

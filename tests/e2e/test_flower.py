@@ -63,3 +63,31 @@ def test_flower_does_not_show_the_brokers_password(flower: str, stack: Stack) ->
     for page in ("/", "/tasks", "/broker", "/workers"):
         text = httpx.get(f"{flower}{page}", auth=("viewer", PASSWORD), timeout=30).text
         assert secret not in text, page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/task/send-task/agentcore.run",
+        "/api/task/apply/agentcore.run",
+        "/api/task/async-apply/agentcore.run",
+        "/api/task/abort/x",
+        "/api/task/revoke/x",
+        "/api/task/timeout/agentcore.run",
+        "/api/task/rate-limit/agentcore.run",
+        "/api/worker/shutdown/x",
+        "/api/worker/pool/restart/x",
+        "/api/worker/pool/grow/x",
+        "/api/worker/pool/shrink/x",
+        "/api/worker/pool/autoscale/x",
+        "/api/worker/queue/add-consumer/x",
+        "/api/worker/queue/cancel-consumer/x",
+    ],
+)
+def test_whoever_may_look_can_change_nothing(flower: str, path: str) -> None:
+    answer = httpx.post(f"{flower}{path}", auth=("viewer", PASSWORD), json={"args": []})
+    assert answer.status_code == 404
+
+
+def test_its_metrics_are_not_there_for_strangers(flower: str) -> None:
+    assert httpx.get(f"{flower}/metrics").status_code in (401, 404)

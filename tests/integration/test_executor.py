@@ -291,6 +291,17 @@ def test_a_cancel_before_the_start_keeps_user_code_from_running(  # type: ignore
     assert (row(execution_id)["status"], row(execution_id)["user_starts"]) == ("cancelled", 0)
 
 
+def test_what_is_cancelled_while_it_is_queued_costs_no_sandbox(  # type: ignore[no-untyped-def]
+    settings, new_execution, row, query
+) -> None:
+    execution_id = new_execution()
+    query("UPDATE executions SET cancel_requested_at = now() WHERE id = :i", i=execution_id)
+    backend = FakeBackend(lambda *_: SUCCESS)
+    Executor(backend, settings, "w").execute(execution_id)
+    assert backend.specs == []
+    assert row(execution_id)["status"] == "cancelled"
+
+
 def test_what_a_deaf_broker_does_not_take_is_due_again_and_was_not_sent(  # type: ignore[no-untyped-def]
     settings, new_execution, query, row, monkeypatch
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_trace_goes_from_the_caller_through_the_api_to_the_worker(
     asked = collector.await_span(id=ran["parent"])
     assert (asked["service"], asked["parent"], asked["trace"]) == ("agentcore-api", SPAN, TRACE)
     assert (ran["service"], ran["name"], ran["trace"]) == (
-        "agentcore-run",
+        "agentcore-worker",
         "agentcore.execute",
         TRACE,
     )

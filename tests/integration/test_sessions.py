@@ -7,7 +7,7 @@ from threading import Barrier
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.orm import Session
 
 from deploy.local.postgres import NOT_DURABLE, EmbeddedPostgres
@@ -113,6 +113,20 @@ def test_a_server_that_is_away_is_told_and_then_forgotten(
     server.start()
     with sessions.transaction() as session:
         assert session.scalar(text("SELECT 42")) == 42
+
+
+def test_a_login_that_is_refused_is_not_taken_for_a_server_that_is_away(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = make_url(server.app_url).set(password="wrong").render_as_string(hide_password=False)
+    made = sessions.make_engine(wrong, pool_size=1)
+    monkeypatch.setattr(sessions, "engine", lambda: made)
+    with (
+        pytest.raises(StoreUnavailableError, match="refuses the user or its password"),
+        sessions.autocommit() as session,
+    ):
+        session.execute(text("SELECT 1"))
+    made.dispose()
 
 
 @pytest.mark.parametrize("way", [sessions.transaction, sessions.autocommit])

@@ -4,8 +4,13 @@ from typing import Any
 
 import docker
 from docker import APIClient
+from docker.errors import DockerException
 from docker.transport import UnixHTTPAdapter
+from docker.utils import kwargs_from_env
 
+from models.errors import SettingsError
+
+ANY_VERSION = "1.41"  # told, so that the engine is not asked for its own
 MAX_CONNECTIONS = 256  # kept open to the engine; more are made as needed and not kept
 
 
@@ -27,6 +32,14 @@ def _share_connections(api: APIClient) -> None:
         api.mount("http+docker://", shared)
         own.close()
         api.trust_env = False  # no proxy leads to a socket; to look for one takes half of a call
+
+
+def check_environment() -> None:
+    """Raise SettingsError where Docker's own variables name no engine; none is asked."""
+    try:
+        docker.APIClient(version=ANY_VERSION, **kwargs_from_env()).close()
+    except (DockerException, ValueError, OSError) as error:
+        raise SettingsError(f"DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH: {error}") from error
 
 
 class EngineClient:

@@ -65,19 +65,65 @@ def test_a_url_of_another_kind_is_told_at_the_start(command, name, value):
     assert SECRET not in done.stderr
 
 
-def test_an_unknown_propagator_is_told_at_the_start():
-    done = _run("api serve", **RIGHT, OTEL_PROPAGATORS="nonsense")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: OTEL_PROPAGATORS: Propagator nonsense not found")
-    assert len(done.stderr.splitlines()) == 1
-
-
 def test_an_unknown_setting_is_warned_of():
-    done = _run("api serve", **RIGHT, AGENTCORE_WORKER_SLOT="4", OTEL_PROPAGATORS="nonsense")
+    done = _run("api serve", **RIGHT, AGENTCORE_WORKER_SLOT="4", AGENTCORE_API_HOST="999.1.1.1")
     line = json.loads(done.stderr.splitlines()[0])
     assert line["event"] == "unknown_setting"
     assert line["variable"] == "AGENTCORE_WORKER_SLOT"
     assert line["did_you_mean"] == "AGENTCORE_WORKER_SLOTS"
+
+
+@pytest.mark.parametrize(
+    ("command", "host", "port"),
+    [("api serve", "API_HOST", "API_PORT"), ("worker flower", "FLOWER_HOST", "FLOWER_PORT"),
+     ("worker control", "WORKER_METRICS_HOST", "CONTROL_METRICS_PORT")],
+)  # fmt: skip
+def test_an_address_that_nobody_can_listen_on_is_told_by_its_settings(command, host, port):
+    of_flower = {"AGENTCORE_FLOWER_USER": "u"} if "flower" in command else {}
+    told = {f"AGENTCORE_{host}": "999.1.1.1", f"AGENTCORE_{port}": "9090"}
+    done = _run(command, **RIGHT, **of_flower, **told)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: AGENTCORE_{host}, AGENTCORE_{port}: cannot listen on 999.1.1.1")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"DOCKER_HOST": "tcp://h:99999"},
+        {"DOCKER_HOST": "nonsense"},
+        {
+            "DOCKER_HOST": "tcp://h:2376",
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": "/nonexistent",
+        },
+    ],
+)
+def test_an_engine_that_cannot_be_is_told_by_dockers_variables(told):
+    done = _run("worker run", **RIGHT, **told)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: DOCKER_HOST, ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "EGRESS_CEILING",
+            "nojson",
+            "AGENTCORE_EGRESS_CEILING: Input should be a valid tuple, writ",
+        ),
+        ("CORS_ORIGINS", "nojson", "AGENTCORE_CORS_ORIGINS: its value is not valid JSON"),
+        ("SANDBOX_IMAGES", '{"python": ""}', "AGENTCORE_SANDBOX_IMAGES.PYTHON: String should have"),
+        ("FLOWER_USER", "a:b", "AGENTCORE_FLOWER_USER: String should match"),
+    ],
+)
+def test_what_is_wrong_is_said_of_each_kind(name, value, message):
+    done = _run(
+        "worker settings", **RIGHT, AGENTCORE_DEPLOYMENT="x", **{f"AGENTCORE_{name}": value}
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
 
 
 def test_settings_can_be_checked_without_starting_anything():

@@ -87,3 +87,12 @@ def test_after_an_outage_of_the_database_others_have_a_lease_to_show_that_they_l
     clock.now += 0.1
     keeping.tend_containers()
     assert sweeps == [1000 + LEASE]
+
+
+def test_a_worker_that_ends_before_its_broker_answered_has_nothing_to_wait_for(
+    keeping, monkeypatch
+):
+    signed_off = []
+    monkeypatch.setattr(heartbeats, "forget_worker", signed_off.append)
+    keeping.stop()
+    assert signed_off == ["w:1"]
