@@ -58,15 +58,18 @@ def status(stack: LocalStack, *, as_json: bool) -> int:
     return 0 if all(part.state == "running" for part in parts) else 1
 
 
-def run(stack: LocalStack, command: list[str]) -> int:
-    """Become `command`, with the environment that the stack's processes have."""
+def run(stack: LocalStack, command: list[str], *, owner: bool) -> int:
+    """Become `command`, with the environment that the stack's processes have.
+
+    With `owner`, also with the address of the role that owns the tables.
+    """
     words = command[1:] if command[:1] == ["--"] else command
     if not words:
         raise ServiceStartError("name a command to run, for example: run python -m api keys create")
     down = [part.name for part in stack.services.status() if part.state != "running"]
     if down:
         raise ServiceStartError(f"not running: {', '.join(down)}; start the stack with `make up`")
-    environment = stack.environment()
+    environment = stack.environment(owner=owner)
     try:
         os.execvpe(words[0], words, environment)  # noqa: S606 - argv, no shell
     except OSError as error:
@@ -82,11 +85,14 @@ def main() -> int:
     shown = commands.add_parser("status", help="what runs; exit code 1 unless everything does")
     shown.add_argument("--json", action="store_true", help="for programs")
     ran = commands.add_parser("run", help="run a command with the stack's environment")
+    ran.add_argument(
+        "--owner", action="store_true", help="and that of the role that owns the tables: backups"
+    )
     ran.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     arguments = parser.parse_args()
     stack = LocalStack()
     if arguments.command == "run":
-        return run(stack, arguments.words)
+        return run(stack, arguments.words, owner=arguments.owner)
     if arguments.command == "status":
         return status(stack, as_json=arguments.json)
     return up(stack) if arguments.command == "up" else down(stack)
