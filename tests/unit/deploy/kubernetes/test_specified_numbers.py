@@ -150,5 +150,7 @@ def test_what_has_replicas_is_spread_and_drained_one_by_one() -> None:
         assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
         budget = budgets.pop(f"agentcore-{name}")
         assert budget["maxUnavailable"] == 1
+        # Else no node can be drained while all of them wait for a database.
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
         assert budget["selector"] == workload["spec"]["selector"]
     assert not budgets
