@@ -12,12 +12,14 @@ import pytest
 import yaml
 
 from deploy.kubernetes.files import HERE, ROOT
+from deploy.kubernetes.rendering import TARGETS
 from models.settings import PREFIX, Settings
 from tests.unit.deploy.kubernetes.manifests import (
     OVERLAYS,
     PROCESSES,
     containers,
     environment,
+    load,
     of_kind,
     one,
     pod,
@@ -110,8 +112,28 @@ def test_settings_take_what_each_process_is_told(
     for variable, value in _told(target, name, tmp_path).items():
         monkeypatch.setenv(variable, value)
     settings = Settings()  # type: ignore[call-arg]
-    assert settings.deployment == settings.kubernetes_namespace == "agentcore-runtime"
-    assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
+    if name != "migrate":
+        assert settings.deployment == settings.kubernetes_namespace == "agentcore-runtime"
+        assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
+
+
+@pytest.mark.parametrize("target", OVERLAYS)
+def test_a_changed_setting_restarts_the_processes_and_leaves_the_finished_job(
+    target: str, tmp_path: Path
+) -> None:
+    wanted = {
+        "resources": [os.path.relpath(TARGETS[target], tmp_path)],
+        "namespace": "agentcore-runtime",
+        "configMapGenerator": [
+            {"name": "agentcore-config", "behavior": "merge", "literals": ["AGENTCORE_DEBUG=true"]}
+        ],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    changed = load(tmp_path)
+    for name in PROCESSES:
+        before = process(target, name)
+        now = one(changed, before["kind"], before["metadata"]["name"])
+        assert (now["spec"] == before["spec"]) == (name == "migrate")
 
 
 @pytest.mark.parametrize(("target", "name"), EACH)
@@ -130,7 +152,7 @@ def test_secrets_come_as_files_of_mounted_secrets(target: str, name: str) -> Non
             assert key in one(TEMPLATE, "Secret", secret["secretName"])["stringData"]
             assert secret["defaultMode"] == 0o440
     assert not [it for it in container.get("env", []) if "valueFrom" in it]
-    assert not [it for it in container["envFrom"] if "secretRef" in it]
+    assert not [it for it in container.get("envFrom", []) if "secretRef" in it]
 
 
 @pytest.mark.parametrize("target", OVERLAYS)
