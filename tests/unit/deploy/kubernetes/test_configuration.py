@@ -251,7 +251,7 @@ def test_the_engine_is_reached_with_certificates_on_both_sides(target: str) -> N
 def test_production_runs_this_release() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {containers(process("production", name))[0]["image"] for name in PROCESSES}
-    assert images == {f"agentcore/runtime:{version}"}
+    assert images == {f"registry.invalid/agentcore/runtime:{version}"}
     sandbox = setting("production", "worker", "AGENTCORE_SANDBOX_IMAGES")
     assert f"agentcore/sandbox:{version}" in sandbox
     copier = one(rendered("node-profiles"), "DaemonSet", "agentcore-node-profiles")
