@@ -1,5 +1,6 @@
 """What the processes are told: names that exist, values that they take, secrets as files alone."""
 
+import asyncio
 import os
 import re
 import socket
@@ -8,9 +9,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
+from fastapi import FastAPI
 
+from api.cached import Cached
+from api.readiness import PARTS, Readiness
+from api.routes import health
 from deploy.kubernetes.files import HERE, ROOT
 from deploy.kubernetes.rendering import TARGETS
 from models.settings import PREFIX, Settings
@@ -197,6 +203,25 @@ def test_ports_are_what_the_processes_listen_on(target: str) -> None:
             assert container[probe]["httpGet"]["port"] == port
         host = variable.replace("_PORT", "_HOST").replace("CONTROL", "WORKER")
         assert setting(target, name, host) == "0.0.0.0"
+
+
+@pytest.mark.parametrize("target", OVERLAYS)
+def test_the_api_takes_what_its_probes_ask(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = dict.fromkeys(PARTS, "away") | {"database": "ok"}
+    found = Readiness.model_validate({"ready": False, **broken})
+    monkeypatch.setattr(health, "readiness", Cached(lambda: found, 60))
+    app = FastAPI()
+    app.include_router(health.router)
+    (container,) = containers(process(target, "api"))
+
+    async def ask(path: str) -> int:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+            return (await client.get(path)).status_code
+
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert asyncio.run(ask(container[probe]["httpGet"]["path"])) == 200
+    assert asyncio.run(ask("/health/ready")) == 503
 
 
 @pytest.mark.parametrize("target", OVERLAYS)

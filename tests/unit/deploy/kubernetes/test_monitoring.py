@@ -15,7 +15,15 @@ from deploy.kubernetes.files import ALERTS, ROOT
 from deploy.prepare import promtool
 from models.status import Reason, Status
 from tests.harness import missing
-from tests.unit.deploy.kubernetes.manifests import Manifest, containers, one, with_components
+from tests.unit.deploy.kubernetes.manifests import (
+    PROCESSES,
+    Manifest,
+    containers,
+    of_kind,
+    one,
+    process,
+    with_components,
+)
 from worker.sandbox.egress import policy, reasons
 
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -148,11 +156,27 @@ def test_monitors_find_ports_that_there_are(tmp_path: Path) -> None:
     monitor = one(objects, "ServiceMonitor", "agentcore-api")["spec"]
     assert _matches(monitor, service["metadata"]["labels"])
     assert monitor["endpoints"][0]["port"] in [it["name"] for it in service["spec"]["ports"]]
-    worker = one(objects, "Deployment", "agentcore-worker")
-    pods = one(objects, "PodMonitor", "agentcore-worker")["spec"]
-    assert _matches(pods, worker["spec"]["template"]["metadata"]["labels"])
-    offered = [it["name"] for it in containers(worker)[0]["ports"]]
-    assert pods["podMetricsEndpoints"][0]["port"] in offered
+    watched = {it["metadata"]["name"] for it in of_kind(objects, "PodMonitor")}
+    assert watched == {"agentcore-worker", "agentcore-control"}
+    for name in watched:
+        workload = one(objects, "Deployment", name)
+        pods = one(objects, "PodMonitor", name)["spec"]
+        assert _matches(pods, workload["spec"]["template"]["metadata"]["labels"])
+        offered = [it["name"] for it in containers(workload)[0]["ports"]]
+        assert pods["podMetricsEndpoints"][0]["port"] in offered
+
+
+def test_the_documents_say_who_is_watched_and_probed() -> None:
+    text = " ".join((ROOT / "docs/kubernetes.md").read_text().split())
+    bare = [name for name in PROCESSES if not _has_probes(name)]
+    assert bare == ["beat", "migrate"]
+    assert "Beat has no metrics and no probes" in text
+    assert "the metrics of workers and control from `monitoring`" in text
+
+
+def _has_probes(name: str) -> bool:
+    (container,) = containers(process("production", name))
+    return {"livenessProbe", "readinessProbe"} <= set(container)
 
 
 def _matches(monitor: Manifest, labels: dict[str, str]) -> bool:
