@@ -186,6 +186,32 @@ def test_the_template_holds_no_secret_and_nothing_applies_it() -> None:
         assert not of_kind(rendered(target), "Secret")
 
 
+def test_the_template_names_files_where_the_pods_have_them() -> None:
+    text = (HERE / "secrets.template.yaml").read_text()
+    mounted = _mounted()
+    named = set()
+    for part in text.split("---\n"):
+        for folder, file in re.findall(r"(/run/secrets/agentcore/[\w-]+)/(\w+\.\w+)", part):
+            secret = yaml.safe_load(part)["metadata"]["name"]
+            assert mounted[folder] == secret
+            named.add((secret, file))
+    files = {f"agentcore-{it}": "ca.crt" for it in ("database", "database-owner", "broker")}
+    assert named == set(files.items())
+
+
+def _mounted() -> dict[str, str]:
+    """Return which Secret is at which folder; it is the same one in every pod that has it."""
+    found = set()
+    for name in PROCESSES:
+        workload = process("production", name)
+        secrets = {it["name"]: it["secret"]["secretName"]
+                   for it in pod(workload)["volumes"] if "secret" in it}  # fmt: skip
+        mounts = containers(workload)[0]["volumeMounts"]
+        found |= {(it["mountPath"], secrets[it["name"]]) for it in mounts if it["name"] in secrets}
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
 @pytest.mark.parametrize("target", OVERLAYS)
 def test_ports_are_what_the_processes_listen_on(target: str) -> None:
     told = {

@@ -10,7 +10,15 @@ import yaml
 
 from deploy.kubernetes.files import ROOT
 from deploy.kubernetes.rendering import TARGETS
-from tests.unit.deploy.kubernetes.manifests import Manifest, load, of_kind, one
+from tests.unit.deploy.kubernetes.manifests import (
+    OVERLAYS,
+    Manifest,
+    containers,
+    load,
+    of_kind,
+    one,
+    workloads,
+)
 
 BLOCK = re.compile(r"^( *)```yaml\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 TEXT = (ROOT / "docs/kubernetes.md").read_text()
@@ -35,3 +43,21 @@ def test_a_database_outside_of_the_cluster(tmp_path: Path) -> None:
     policy = one(_with("192.0.2.20", "production", tmp_path), "NetworkPolicy", "database")
     (rule,) = policy["spec"]["egress"]
     assert rule["to"] == [{"ipBlock": {"cidr": "192.0.2.20/32"}}]
+
+
+@pytest.mark.parametrize("target", OVERLAYS)
+def test_a_brokers_own_authority_is_told_to_those_who_have_its_secret(
+    target: str, tmp_path: Path
+) -> None:
+    objects = _with("AGENTCORE_BROKER_CA_CERTIFICATES", target, tmp_path)
+    (config,) = [it for it in of_kind(objects, "ConfigMap")
+                 if "AGENTCORE_BROKER_CA_CERTIFICATES" in it["data"]]  # fmt: skip
+    folder, _, key = config["data"]["AGENTCORE_BROKER_CA_CERTIFICATES"].rpartition("/")
+    assert key == "ca.crt"
+    told = [container for workload in workloads(objects) for container in containers(workload)
+            if any(it["configMapRef"]["name"] == config["metadata"]["name"]
+                   for it in container.get("envFrom", []))]  # fmt: skip
+    assert len(told) == 5
+    for container in told:
+        # A file that is not there ends a process at its start.
+        assert folder in [it["mountPath"] for it in container["volumeMounts"]]
