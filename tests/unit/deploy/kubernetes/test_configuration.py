@@ -119,8 +119,14 @@ def test_settings_take_what_each_process_is_told(
         monkeypatch.setenv(variable, value)
     settings = Settings()  # type: ignore[call-arg]
     if name != "migrate":
-        assert settings.deployment == settings.kubernetes_namespace == "agentcore-runtime"
+        assert settings.kubernetes_namespace == "agentcore-runtime"
         assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
+
+
+def test_overlays_do_not_sweep_each_others_containers() -> None:
+    names = {target: setting(target, "worker", "AGENTCORE_DEPLOYMENT") for target in OVERLAYS}
+    assert names["production"] == "agentcore-runtime"
+    assert len(set(names.values())) == len(names), "they may share an engine"
 
 
 @pytest.mark.parametrize("target", OVERLAYS)
