@@ -270,6 +270,14 @@ def test_services_find_their_pods(target: str) -> None:
         assert offered["port"] == listening["containerPort"]
 
 
+def test_files_that_point_at_documents_point_at_the_right_one() -> None:
+    pointer = (HERE / "base/runtime.env").read_text().splitlines()[0]
+    (document,) = re.findall(r"[\w/]+\.md", pointer)
+    text = (ROOT / document).read_text()
+    for name in environment("production", process("production", "api")):
+        assert f"`{name.removesuffix('_FILE')}`" in text, f"{document} does not explain {name}"
+
+
 @pytest.mark.parametrize(("target", "name"), EACH)
 def test_commands_exist(target: str, name: str) -> None:
     (container,) = containers(process(target, name))
