@@ -1,5 +1,6 @@
 """What the processes are told: names that exist, values that they take, secrets as files alone."""
 
+import asyncio
 import os
 import re
 import socket
@@ -8,16 +9,23 @@ import sys
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
+from fastapi import FastAPI
 
+from api.cached import Cached
+from api.readiness import PARTS, Readiness
+from api.routes import health
 from deploy.kubernetes.files import HERE, ROOT
+from deploy.kubernetes.rendering import TARGETS
 from models.settings import PREFIX, Settings
 from tests.unit.deploy.kubernetes.manifests import (
     OVERLAYS,
     PROCESSES,
     containers,
     environment,
+    load,
     of_kind,
     one,
     pod,
@@ -110,8 +118,34 @@ def test_settings_take_what_each_process_is_told(
     for variable, value in _told(target, name, tmp_path).items():
         monkeypatch.setenv(variable, value)
     settings = Settings()  # type: ignore[call-arg]
-    assert settings.deployment == settings.kubernetes_namespace == "agentcore-runtime"
-    assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
+    if name != "migrate":
+        assert settings.kubernetes_namespace == "agentcore-runtime"
+        assert settings.egress_ceiling == (), "a remote engine cannot mount the proxy's sockets"
+
+
+def test_overlays_do_not_sweep_each_others_containers() -> None:
+    names = {target: setting(target, "worker", "AGENTCORE_DEPLOYMENT") for target in OVERLAYS}
+    assert names["production"] == "agentcore-runtime"
+    assert len(set(names.values())) == len(names), "they may share an engine"
+
+
+@pytest.mark.parametrize("target", OVERLAYS)
+def test_a_changed_setting_restarts_the_processes_and_leaves_the_finished_job(
+    target: str, tmp_path: Path
+) -> None:
+    wanted = {
+        "resources": [os.path.relpath(TARGETS[target], tmp_path)],
+        "namespace": "agentcore-runtime",
+        "configMapGenerator": [
+            {"name": "agentcore-config", "behavior": "merge", "literals": ["AGENTCORE_DEBUG=true"]}
+        ],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
+    changed = load(tmp_path)
+    for name in PROCESSES:
+        before = process(target, name)
+        now = one(changed, before["kind"], before["metadata"]["name"])
+        assert (now["spec"] == before["spec"]) == (name == "migrate")
 
 
 @pytest.mark.parametrize(("target", "name"), EACH)
@@ -130,7 +164,7 @@ def test_secrets_come_as_files_of_mounted_secrets(target: str, name: str) -> Non
             assert key in one(TEMPLATE, "Secret", secret["secretName"])["stringData"]
             assert secret["defaultMode"] == 0o440
     assert not [it for it in container.get("env", []) if "valueFrom" in it]
-    assert not [it for it in container["envFrom"] if "secretRef" in it]
+    assert not [it for it in container.get("envFrom", []) if "secretRef" in it]
 
 
 @pytest.mark.parametrize("target", OVERLAYS)
@@ -158,6 +192,32 @@ def test_the_template_holds_no_secret_and_nothing_applies_it() -> None:
         assert not of_kind(rendered(target), "Secret")
 
 
+def test_the_template_names_files_where_the_pods_have_them() -> None:
+    text = (HERE / "secrets.template.yaml").read_text()
+    mounted = _mounted()
+    named = set()
+    for part in text.split("---\n"):
+        for folder, file in re.findall(r"(/run/secrets/agentcore/[\w-]+)/(\w+\.\w+)", part):
+            secret = yaml.safe_load(part)["metadata"]["name"]
+            assert mounted[folder] == secret
+            named.add((secret, file))
+    files = {f"agentcore-{it}": "ca.crt" for it in ("database", "database-owner", "broker")}
+    assert named == set(files.items())
+
+
+def _mounted() -> dict[str, str]:
+    """Return which Secret is at which folder; it is the same one in every pod that has it."""
+    found = set()
+    for name in PROCESSES:
+        workload = process("production", name)
+        secrets = {it["name"]: it["secret"]["secretName"]
+                   for it in pod(workload)["volumes"] if "secret" in it}  # fmt: skip
+        mounts = containers(workload)[0]["volumeMounts"]
+        found |= {(it["mountPath"], secrets[it["name"]]) for it in mounts if it["name"] in secrets}
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
 @pytest.mark.parametrize("target", OVERLAYS)
 def test_ports_are_what_the_processes_listen_on(target: str) -> None:
     told = {
@@ -178,6 +238,25 @@ def test_ports_are_what_the_processes_listen_on(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", OVERLAYS)
+def test_the_api_takes_what_its_probes_ask(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = dict.fromkeys(PARTS, "away") | {"database": "ok"}
+    found = Readiness.model_validate({"ready": False, **broken})
+    monkeypatch.setattr(health, "readiness", Cached(lambda: found, 60))
+    app = FastAPI()
+    app.include_router(health.router)
+    (container,) = containers(process(target, "api"))
+
+    async def ask(path: str) -> int:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+            return (await client.get(path)).status_code
+
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert asyncio.run(ask(container[probe]["httpGet"]["path"])) == 200
+    assert asyncio.run(ask("/health/ready")) == 503
+
+
+@pytest.mark.parametrize("target", OVERLAYS)
 def test_services_find_their_pods(target: str) -> None:
     for name in ("api", "flower"):
         service = one(rendered(target), "Service", f"agentcore-{name}")["spec"]
@@ -189,6 +268,14 @@ def test_services_find_their_pods(target: str) -> None:
         (offered,), (listening,) = service["ports"], container["ports"]
         assert offered["targetPort"] == listening["name"]
         assert offered["port"] == listening["containerPort"]
+
+
+def test_files_that_point_at_documents_point_at_the_right_one() -> None:
+    pointer = (HERE / "base/runtime.env").read_text().splitlines()[0]
+    (document,) = re.findall(r"[\w/]+\.md", pointer)
+    text = (ROOT / document).read_text()
+    for name in environment("production", process("production", "api")):
+        assert f"`{name.removesuffix('_FILE')}`" in text, f"{document} does not explain {name}"
 
 
 @pytest.mark.parametrize(("target", "name"), EACH)
@@ -229,7 +316,7 @@ def test_the_engine_is_reached_with_certificates_on_both_sides(target: str) -> N
 def test_production_runs_this_release() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {containers(process("production", name))[0]["image"] for name in PROCESSES}
-    assert images == {f"agentcore/runtime:{version}"}
+    assert images == {f"registry.invalid/agentcore/runtime:{version}"}
     sandbox = setting("production", "worker", "AGENTCORE_SANDBOX_IMAGES")
     assert f"agentcore/sandbox:{version}" in sandbox
     copier = one(rendered("node-profiles"), "DaemonSet", "agentcore-node-profiles")

@@ -10,12 +10,22 @@ from pathlib import Path
 import pytest
 import yaml
 
+from api.readiness import PARTS
 from api.routes import health
 from deploy.kubernetes.files import ALERTS, ROOT
 from deploy.prepare import promtool
 from models.status import Reason, Status
 from tests.harness import missing
-from tests.unit.deploy.kubernetes.manifests import Manifest, containers, one, with_components
+from tests.unit.deploy.kubernetes.manifests import (
+    PROCESSES,
+    Manifest,
+    containers,
+    of_kind,
+    one,
+    process,
+    with_components,
+)
+from worker.janitor import MOVED
 from worker.sandbox.egress import policy, reasons
 
 FOLDER = ROOT / "deploy" / "monitoring"
@@ -54,7 +64,8 @@ WORDS = {
                                             if name.isupper() and isinstance(it, str)},
     "route": {route.path for route in health.router.routes} | {"/health.*"},
     "start": {"warm", "cold"},
-    "what": {"expired", "released", "sent", "replies"},
+    "what": {"expired", "released", "sent", "replies", *MOVED.values()},
+    "part": set(PARTS),
 }  # fmt: skip
 
 
@@ -123,6 +134,64 @@ def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
     _promtool("check", "rules", rules_file.name, folder=tmp_path)
 
 
+def test_the_part_that_is_missing_is_told() -> None:
+    rule = _rule("AgentCoreNotReady")
+    assert "{{ $labels.part }}" in rule["annotations"]["summary"]
+    for part in PARTS:
+        assert f"`{part}`" in rule["annotations"]["description"]
+
+
+def test_the_sweeps_losses_are_told_with_the_reason_that_it_records() -> None:
+    assert f'"reason", "{Reason.WORKER_LOST}"' in _rule("AgentCoreExecutionsLost")["expr"]
+
+
+def test_a_backlog_of_one_tenant_is_named_as_a_cause_of_long_waits() -> None:
+    assert "its tenant's own share" in _rule("AgentCoreOldWait")["annotations"]["description"]
+
+
+def _rule(name: str) -> Manifest:
+    (found,) = [rule for rule in RULES if rule["alert"] == name]
+    return found
+
+
+# Series of an hour, a sample a minute, and what a panel makes of them at its end.
+PANELS = [
+    ("Ready", {'agentcore_ready{instance="a", part="broker"}': "1x60",
+               'agentcore_ready{instance="b", part="broker"}': "0x60"}, 1),
+    ("Ready", {'agentcore_ready{instance="a", part="broker"}': "1x60",
+               'agentcore_ready{instance="a", part="sweep"}': "0x60"}, 0),
+    ("Ready", {}, 0),
+    ("Lost in 24 h", {}, 0),
+    # Two kinds of loss, each born with its first.
+    ("Lost in 24 h", {'agentcore_worker_outcomes_total{status="lost", reason="x"}': "_x40 1x20",
+                      'agentcore_swept_total{what="lost"}': "_x40 2x20",
+                      'agentcore_swept_total{what="expired"}': "_x40 5x20"}, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("title", "series", "shown"), PANELS)
+def test_panels_show_what_they_say(
+    title: str, series: dict[str, str], shown: int, tmp_path: Path
+) -> None:
+    (expression,) = [panel["targets"][0]["expr"] for panel in DASHBOARD["panels"]
+                     if panel["title"] == title]  # fmt: skip
+    wanted = {"expr": f"sum({expression})", "eval_time": "60m",
+              "exp_samples": [{"labels": "{}", "value": shown}]}  # fmt: skip
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    test = {"interval": "1m", "input_series": given, "promql_expr_test": [wanted]}
+    (tmp_path / "panel.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    _promtool("test", "rules", "panel.yaml", folder=tmp_path)
+
+
+def test_no_panel_lies_on_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
 def _promtool(*command: str, folder: Path) -> None:
     program = promtool()
     if program is None:
@@ -148,11 +217,27 @@ def test_monitors_find_ports_that_there_are(tmp_path: Path) -> None:
     monitor = one(objects, "ServiceMonitor", "agentcore-api")["spec"]
     assert _matches(monitor, service["metadata"]["labels"])
     assert monitor["endpoints"][0]["port"] in [it["name"] for it in service["spec"]["ports"]]
-    worker = one(objects, "Deployment", "agentcore-worker")
-    pods = one(objects, "PodMonitor", "agentcore-worker")["spec"]
-    assert _matches(pods, worker["spec"]["template"]["metadata"]["labels"])
-    offered = [it["name"] for it in containers(worker)[0]["ports"]]
-    assert pods["podMetricsEndpoints"][0]["port"] in offered
+    watched = {it["metadata"]["name"] for it in of_kind(objects, "PodMonitor")}
+    assert watched == {"agentcore-worker", "agentcore-control"}
+    for name in watched:
+        workload = one(objects, "Deployment", name)
+        pods = one(objects, "PodMonitor", name)["spec"]
+        assert _matches(pods, workload["spec"]["template"]["metadata"]["labels"])
+        offered = [it["name"] for it in containers(workload)[0]["ports"]]
+        assert pods["podMetricsEndpoints"][0]["port"] in offered
+
+
+def test_the_documents_say_who_is_watched_and_probed() -> None:
+    text = " ".join((ROOT / "docs/kubernetes.md").read_text().split())
+    bare = [name for name in PROCESSES if not _has_probes(name)]
+    assert bare == ["beat", "migrate"]
+    assert "Beat has no metrics and no probes" in text
+    assert "the metrics of workers and control from `monitoring`" in text
+
+
+def _has_probes(name: str) -> bool:
+    (container,) = containers(process("production", name))
+    return {"livenessProbe", "readinessProbe"} <= set(container)
 
 
 def _matches(monitor: Manifest, labels: dict[str, str]) -> bool:

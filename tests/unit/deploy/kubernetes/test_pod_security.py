@@ -1,15 +1,18 @@
 """Every pod keeps the restricted Pod Security Standard, and what goes beyond it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from deploy.kubernetes.files import HERE
+from deploy.kubernetes.rendering import TARGETS
 from tests.unit.deploy.kubernetes.manifests import (
     OVERLAYS,
     Manifest,
     containers,
+    load,
     of_kind,
     one,
     pod,
@@ -27,6 +30,7 @@ PODS = [
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
            "projected", "secret"}  # fmt: skip
 FILTERS = {"RuntimeDefault", "Localhost"}
+NOBODYS = "registry.invalid"  # RFC 2606: a name that never exists
 
 
 @pytest.mark.parametrize("workload", PODS)
@@ -73,13 +77,48 @@ def test_pods_have_requests_and_limits_and_time_to_end(workload: Manifest) -> No
             assert volume["emptyDir"]["sizeLimit"] == "64Mi"
 
 
-@pytest.mark.parametrize("target", ["production", "development", "node-profiles"])
-def test_images_are_tagged_unqualified_and_never_latest(target: str) -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_images_are_tagged_and_of_no_registry_and_never_latest(target: str) -> None:
     for workload in workloads(rendered(target)):
         for container in containers(workload):
             name, _, tag = container["image"].partition(":")
             assert tag and tag != "latest", container["image"]
-            assert "." not in name.split("/")[0], "a registry's host is the operator's to name"
+            host = name.split("/")[0]
+            assert host == NOBODYS or "." not in host, "a registry's host is the operator's to name"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_our_own_image_is_pulled_from_nobody_until_the_operator_names_it(target: str) -> None:
+    ours = [it for workload in workloads(rendered(target)) for it in containers(workload)
+            if "agentcore/" in it["image"]]  # fmt: skip
+    assert ours
+    for container in ours:
+        is_unowned = container["image"].startswith(f"{NOBODYS}/")
+        assert is_unowned or container["imagePullPolicy"] == "Never"
+
+
+@pytest.mark.parametrize("target", ["production", "node-profiles"])
+@pytest.mark.parametrize("reference", ["registry.example/team/runtime@sha256:" + "0" * 64,
+                                       "registry.example:5000/runtime:1.0"])  # fmt: skip
+def test_the_operators_image_takes_the_place_of_ours(
+    target: str, reference: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "kubernetes"
+    shutil.copytree(HERE, copy)
+    folder = copy / TARGETS[target].relative_to(HERE)
+    _edit_set_image(folder / "kustomization.yaml", reference)
+    images = {it["image"] for workload in workloads(load(folder)) for it in containers(workload)}
+    assert images == {reference}
+
+
+def _edit_set_image(path: Path, reference: str) -> None:
+    """Write what `kustomize edit set image agentcore/runtime=REFERENCE` does: a whole new entry."""
+    name, digest = reference.split("@") if "@" in reference else (reference, "")
+    name, tag = (name, "") if digest else tuple(name.rsplit(":", 1))
+    entry = {"name": "agentcore/runtime", "newName": name, "newTag": tag, "digest": digest}
+    written = yaml.safe_load(path.read_text())
+    written["images"] = [{key: value for key, value in entry.items() if value}]
+    path.write_text(yaml.safe_dump(written))
 
 
 def test_no_file_speaks_of_a_nodes_own_engine() -> None:

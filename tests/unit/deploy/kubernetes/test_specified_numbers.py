@@ -67,7 +67,9 @@ def test_probes() -> None:
     (container,) = containers(API)
     live, ready = container["livenessProbe"], container["readinessProbe"]
     assert (live["httpGet"]["path"], live["initialDelaySeconds"]) == ("/health", 30)
-    assert (ready["httpGet"]["path"], ready["initialDelaySeconds"]) == ("/health/ready", 10)
+    path, _, query = ready["httpGet"]["path"].partition("?")
+    assert (path, ready["initialDelaySeconds"]) == ("/health/ready", 10)
+    assert query == "only=api", "what is broken elsewhere must not take every API away"
 
 
 def test_the_service() -> None:
@@ -150,5 +152,7 @@ def test_what_has_replicas_is_spread_and_drained_one_by_one() -> None:
         assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
         budget = budgets.pop(f"agentcore-{name}")
         assert budget["maxUnavailable"] == 1
+        # Else no node can be drained while all of them wait for a database.
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
         assert budget["selector"] == workload["spec"]["selector"]
     assert not budgets

@@ -5,9 +5,18 @@ import re
 import pytest
 from sqlalchemy.dialects import postgresql
 
+from deploy.kubernetes.files import ROOT
 from models.status import Status
 from models.tables import ExecutionRow
-from tests.unit.deploy.kubernetes.manifests import Manifest, one, setting, with_components
+from tests.unit.deploy.kubernetes.manifests import (
+    Manifest,
+    one,
+    process,
+    setting,
+    with_components,
+)
+
+CONNECTED = ("api", "worker", "control")  # to the database, for as long as they run
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,23 @@ def test_the_number_of_workers_is_left_to_it(objects: list[Manifest]) -> None:
     assert scaled["scaleTargetRef"] == {"name": "agentcore-worker"}
     assert 1 < scaled["minReplicaCount"] < scaled["maxReplicaCount"]
     assert scaled["fallback"]["replicas"] == scaled["minReplicaCount"]
+
+
+def test_the_documents_add_up_the_connections(objects: list[Manifest]) -> None:
+    each = int(setting("production", "api", "AGENTCORE_DATABASE_POOL_SIZE"))
+    pods = {
+        it: process("production", it)["spec"]["replicas"] for it in ("api", "worker", "control")
+    }
+    most_apis = one(objects, "HorizontalPodAutoscaler", "agentcore-api")["spec"]["maxReplicas"]
+    most_workers = one(objects, "ScaledObject", "agentcore-worker")["spec"]["maxReplicaCount"]
+    sums = []
+    for more in ({}, {"api": most_apis}, {"api": most_apis, "worker": most_workers}):
+        pods |= more
+        sums.append(sum(pods.values()) * each + pods["api"])  # an API listens on one more
+    text = " ".join((ROOT / "docs/kubernetes.md").read_text().split())
+    assert f"`AGENTCORE_DATABASE_POOL_SIZE` ({each})" in text
+    words = "{} with the replicas above, {} with ten APIs, {} with KEDA's ten workers"
+    assert words.format(*sums) in text
 
 
 def test_its_secret_is_in_the_template(objects: list[Manifest]) -> None:
