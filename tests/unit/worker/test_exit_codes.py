@@ -3,7 +3,7 @@
 import pytest
 from celery import signals
 
-from worker import __main__ as module
+from worker import processes
 from worker.app import app
 
 
@@ -18,7 +18,7 @@ def test_the_exit_code_is_celerys(monkeypatch, meant, code):
     monkeypatch.setattr(app, "worker_main", end)
     before = list(signals.worker_shutdown.receivers)
     try:
-        assert module._celery_worker("worker", "agentcore", 1) == code
+        assert processes.celery_worker("worker", "agentcore", 1) == code
     finally:
         signals.worker_shutdown.receivers[:] = before
         signals.worker_shutdown.sender_receivers_cache.clear()

@@ -26,7 +26,7 @@ def profiles(monkeypatch, tmp_path) -> Path:
 def started(monkeypatch) -> list[str]:
     """The names of the Celery workers that would run by now."""
     names: list[str] = []
-    monkeypatch.setattr("worker.__main__._celery_worker", lambda name, *_: names.append(name))
+    monkeypatch.setattr("worker.processes.celery_worker", lambda name, *_: names.append(name))
     return names
 
 
