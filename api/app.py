@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
@@ -13,6 +14,7 @@ from api.guard import Guard
 from api.middleware import RequestContext
 from api.routes import agents, executions, health, profiles, records, results
 from api.waiters import Waiters
+from models import telemetry
 from models.session import engine
 from models.settings import load_settings
 
@@ -27,6 +29,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         log.info("api_started", host=settings.api_host, port=settings.api_port)
         yield
     engine().dispose()
+    await run_in_threadpool(telemetry.flush)
     log.info("api_stopped")
 
 

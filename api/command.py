@@ -43,6 +43,8 @@ def serve() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Or a request may begin in what another one of its connection has left.
+        reset_contextvars=True,
         timeout_graceful_shutdown=10,
     )
 

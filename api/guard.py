@@ -7,12 +7,12 @@ their body is read, and the structure of bodies is measured by one regular expre
 
 import asyncio
 import re
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import structlog
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -97,8 +97,8 @@ class Guard:
         except _RefusedError as refused:
             await refused.answer(scope, receive, send)
             return
-        with _span(scope) as span:
-            await self._app(scope, _replay(body, receive), _noting(span, scope, send))
+        with _traced(scope, send) as noting:
+            await self._app(scope, _replay(body, receive), noting)
 
     async def _admit(self, request: Request) -> None:
         header = request.headers.get("authorization")
@@ -146,32 +146,41 @@ class Guard:
                 return bytes(body)
 
 
-def _span(scope: Scope) -> AbstractContextManager[Span]:
-    """Return the span of a request. A stranger's begins none, or he would fill the trace store."""
-    return telemetry.span(
-        scope["method"],
-        parent=Headers(scope=scope).get("traceparent"),
-        kind=SpanKind.SERVER,
-        request=scope["state"]["request_id"],
-    )
+@contextmanager
+def _traced(scope: Scope, send: Send) -> Iterator[Send]:
+    """Run the block in the request's span; it sends by what is yielded.
 
-
-def _noting(span: Span, scope: Scope, send: Send) -> Send:
-    context = span.get_span_context()
-    if context.is_valid:  # for the line about the request, which comes after its span
-        structlog.contextvars.bind_contextvars(trace_id=f"{context.trace_id:032x}")
+    A stranger's request begins none, or he would fill the trace store.
+    """
+    status = 500  # of a failure, which is answered outside of here
 
     async def noting(message: Message) -> None:
+        nonlocal status
         if message["type"] == "http.response.start":
-            route = getattr(scope.get("route"), "path", None)
-            if route is not None:
-                span.update_name(f"{scope['method']} {route}")
-                span.set_attribute("http.route", route)
-            span.set_attribute("http.request.method", scope["method"])
-            span.set_attribute("http.response.status_code", message["status"])
+            status = message["status"]
         await send(message)
 
-    return noting
+    state, parent = scope["state"], Headers(scope=scope).get("traceparent")
+    named = {"request": state["request_id"]}
+    with telemetry.span(scope["method"], parent=parent, kind=SpanKind.SERVER, **named) as span:
+        context = span.get_span_context()
+        if context.is_valid:  # for the line about the request, which comes after its span
+            state["trace_id"] = f"{context.trace_id:032x}"
+        try:
+            yield noting
+        finally:
+            _describe(span, scope, status)
+
+
+def _describe(span: Span, scope: Scope, status: int) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    if route is not None:
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attribute("http.route", route)
+    span.set_attribute("http.request.method", scope["method"])
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(Status(StatusCode.ERROR))
 
 
 def _is_json(request: Request) -> bool:

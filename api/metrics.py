@@ -17,8 +17,9 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from api import readiness
 from api.cached import Cached
-from api.readiness import PARTS, is_well, readiness
+from api.readiness import PARTS, is_well
 from models.errors import StoreUnavailableError
 from models.session import autocommit
 from models.status import Status
@@ -54,6 +55,8 @@ FROM (
 
 
 def _count() -> Any:
+    if not is_well(readiness.database_only().database):
+        return None  # it is not waited for a second time
     try:
         with autocommit() as session:
             return session.execute(_COUNTS).one()
@@ -72,7 +75,7 @@ class _Ready(Collector):
             "1 where GET /health/ready says ok of the part, else 0",
             labels=["part"],
         )
-        found = readiness.get()
+        found = readiness.check()
         for part in PARTS:
             gauge.add_metric([part], is_well(getattr(found, part)))
         yield gauge

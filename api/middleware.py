@@ -51,7 +51,10 @@ def _record(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "OTHER"
     metrics.REQUESTS.labels(method, route, str(status)).inc()
     metrics.DURATION.labels(route).observe(seconds)
-    log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
+    trace = {key: value for key, value in scope["state"].items() if key == "trace_id"}
+    log.info(
+        "request", method=method, route=route, status=status, seconds=round(seconds, 4), **trace
+    )
 
 
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})

@@ -1,6 +1,7 @@
 """Whether executions can be accepted and run, part by part."""
 
 from amqp.exceptions import AMQPError
+from psycopg.errors import InsufficientPrivilege
 from pydantic import BaseModel
 from sqlalchemy import func, select
 from sqlalchemy.exc import ProgrammingError
@@ -21,6 +22,10 @@ NO_SWEEP = (
     "without them nothing lost is found"
 )
 NO_TABLES = "the database lacks our tables: run 'python -m alembic upgrade head'"
+NO_RIGHTS = (
+    "the role lacks rights: run the migrations with AGENTCORE_DATABASE_APP_ROLE set to its name"
+)
+UNASKED = "not asked"
 UNKNOWN = "unknown without the database"
 
 
@@ -42,15 +47,23 @@ def is_well(word: str) -> bool:
     return word.startswith(OK)
 
 
-def _check() -> Readiness:
-    database, workers, sweep = _database_workers_sweep()
-    broker = _broker()
+def check() -> Readiness:
+    """Return what is known of all parts, from CACHE_SECONDS ago or now."""
+    (database, workers, sweep), broker = _in_database.get(), _of_broker.get()
     return Readiness(
         ready=all(is_well(part) for part in (database, broker, workers, sweep)),
         database=database,
         broker=broker,
         workers=workers,
         sweep=sweep,
+    )
+
+
+def database_only() -> Readiness:
+    """Return whether this API can serve; no part but the database is waited for."""
+    database, workers, sweep = _in_database.get()
+    return Readiness(
+        ready=is_well(database), database=database, broker=UNASKED, workers=workers, sweep=sweep
     )
 
 
@@ -64,8 +77,9 @@ def _database_workers_sweep() -> tuple[str, str, str]:
             ).all()
     except StoreUnavailableError as error:
         return str(error), UNKNOWN, UNKNOWN
-    except ProgrammingError:
-        return NO_TABLES, UNKNOWN, UNKNOWN
+    except ProgrammingError as error:
+        refused = isinstance(error.orig, InsufficientPrivilege)
+        return NO_RIGHTS if refused else NO_TABLES, UNKNOWN, UNKNOWN
     missed = MISSED_HEARTBEATS * settings.heartbeat_seconds
     errors = [error for name, error, old in rows if name != SWEEP_ID and old < missed]
     missed = MISSED_HEARTBEATS * settings.sweep_seconds
@@ -84,7 +98,9 @@ def _workers(errors: list[str | None]) -> str:
 
 def _broker() -> str:
     try:
-        with celery.connection_for_write(connect_timeout=BROKER_TIMEOUT) as connection:
+        with celery.connection_for_write(
+            connect_timeout=BROKER_TIMEOUT, transport_options=_impatient()
+        ) as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT)
     except AMQPError:
         return "the broker refuses the user, its password or its virtual host"
@@ -93,4 +109,11 @@ def _broker() -> str:
     return OK
 
 
-readiness = Cached(_check, CACHE_SECONDS)
+def _impatient() -> dict[str, object]:
+    # Redis is otherwise given longer than a read that blocks, and whoever looks would wait for it.
+    known = celery.conf.broker_transport_options
+    return known | {"socket_timeout": BROKER_TIMEOUT} if known else {}
+
+
+_in_database = Cached(_database_workers_sweep, CACHE_SECONDS)
+_of_broker = Cached(_broker, CACHE_SECONDS)

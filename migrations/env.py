@@ -1,5 +1,6 @@
 """Runs migrations as the owner's role; the URL comes from the settings, never from a file."""
 
+import re
 import sys
 from collections.abc import Iterable
 
@@ -27,8 +28,8 @@ def run() -> None:
         context.configure(
             connection=connection, target_metadata=Base.metadata, compare_server_default=True
         )
-        newer = _unknown(context.get_context().get_current_heads())
-        if newer:
+        newer = _newer(context.get_context().get_current_heads())
+        if newer and _is_upgrade():
             # A release that was gone back from: what it changed, this one can work with.
             print(f"the database is of a newer release ({newer}): left as it is", file=sys.stderr)
             return
@@ -36,10 +37,17 @@ def run() -> None:
     engine.dispose()
 
 
-def _unknown(heads: Iterable[str]) -> str | None:
-    """Return what of a database's revisions is not among ours."""
+def _newer(heads: Iterable[str]) -> str | None:
+    """Return the database's revision where it is one of ours that comes after all we know."""
     known = {revision.revision for revision in context.script.walk_revisions()}
-    return next((head for head in heads if head not in known), None)
+    numbers = (head for head in heads if re.fullmatch(r"\d{4}", head))
+    return next((head for head in numbers if head > max(known)), None)
+
+
+def _is_upgrade() -> bool:
+    """Whether this is `alembic upgrade`: the other commands fail where they cannot be done."""
+    options = context.config.cmd_opts
+    return options is not None and options.cmd[0].__name__ == "upgrade"
 
 
 def _connected(engine: Engine) -> Connection:

@@ -2,6 +2,7 @@
 
 import resource
 import socket
+from typing import Any
 
 import structlog
 
@@ -23,10 +24,32 @@ def raise_descriptor_limit() -> None:
 def require_bindable(host: str, port: int, *, host_setting: str, port_setting: str) -> None:
     """Raise SettingsError, naming both settings, where nobody can listen."""
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as probe:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        failures = [failure for failure in map(_try_to_bind, found) if failure is not None]
+        if len(failures) == len(found):
+            raise failures[0]
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(host, port, host_setting, port_setting, error) from error
+
+
+def cannot_listen(
+    host: str, port: int, host_setting: str, port_setting: str, error: Exception
+) -> SettingsError:
+    """Return the error about an address that cannot be listened on."""
+    names = f"AGENTCORE_{host_setting.upper()}, AGENTCORE_{port_setting.upper()}"
+    return SettingsError(f"{names}: cannot listen on {host}:{port}: {error}")
+
+
+def _try_to_bind(found: tuple[Any, ...]) -> OSError | None:
+    family, kind, _, _, address = found
+    try:
+        with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:  # as asyncio does: the other kind has a socket of its own
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind(address)
     except OSError as error:
-        names = f"AGENTCORE_{host_setting.upper()}, AGENTCORE_{port_setting.upper()}"
-        raise SettingsError(f"{names}: cannot listen on {host}:{port}: {error}") from error
+        return error
+    return None

@@ -296,8 +296,8 @@ class Settings(BaseSettings):
     flower_password: SecretStr | None = Field(None, description="Its password")
     flower_control: bool = Field(
         False,
-        description="Flower may also submit tasks, stop workers and change them; its password is "
-        "then worth as much as the broker's",
+        description="Flower also submits tasks, shows results, stops and changes workers; its "
+        "password is then worth as much as the broker's",
     )
 
     # Kubernetes

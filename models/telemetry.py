@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -80,7 +81,7 @@ def _check(variable: str) -> None:
 def _read_headers() -> None:
     """Take the exporter's headers from a file: they may hold a token."""
     path = os.environ.get(f"{HEADERS}_FILE")
-    if path:
+    if path and HEADERS not in os.environ:
         try:
             os.environ[HEADERS] = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -110,7 +111,8 @@ def traceparent() -> str | None:
 @contextmanager
 def span(name: str, *, parent: str | None, kind: SpanKind, **attributes: str) -> Iterator[Span]:
     """Run the block in a span that continues `parent`, a `traceparent`; else in one of its own."""
-    context = _propagator.extract({"traceparent": parent}) if parent else None
+    # Never of the current span: a server may run a request in what another one has left.
+    context = _propagator.extract({"traceparent": parent}, Context()) if parent else Context()
     named = {f"agentcore.{key}": value for key, value in attributes.items()}
     with _tracer.start_as_current_span(
         name,

@@ -114,7 +114,19 @@ def make_app(settings: Settings) -> Celery:
         },
         timezone="UTC",
     )
+    _check_connection(app, settings)
     return app
+
+
+def _check_connection(app: Celery, settings: Settings) -> None:
+    """Let kombu read the address, which may name options that it does not have; nobody connects."""
+    try:
+        app.connection_for_write()
+    except (TypeError, ValueError, KeyError) as error:
+        kind = type(error).__name__
+        raise SettingsError(f"AGENTCORE_BROKER_URL: its options are refused ({kind})") from None
+    if "ssl_cert_reqs=" in settings.broker_url.get_secret_value():
+        log.warning("broker_is_checked_as_its_address_says", variable="AGENTCORE_BROKER_URL")
 
 
 def _tls(url: SecretStr, authority: Path | None) -> dict[str, object] | None:

@@ -3,24 +3,24 @@
 By the routes that change something, its one password could submit for any tenant, and stop workers.
 """
 
+import os
 from typing import Any
 
 from flower import urls
-from flower.api import control, tasks
+from flower.api.tasks import TaskResult
 from flower.views.monitor import Metrics
-
-CHANGES = (tasks.TaskApply, tasks.TaskAsyncApply, tasks.TaskSend, tasks.TaskAbort)
 
 
 def only_show() -> None:
-    """Take away what changes something, and the metrics, which ask for no password."""
-    urls.handlers[:] = [route for route in urls.handlers if not _is_taken_away(_handler(route))]
+    """Let Flower refuse changes; take away its metrics, which ask for no password, and results.
+
+    The result of an `agentcore.run` is a tenant's output.
+    """
+    os.environ["FLOWER_READ_ONLY"] = "true"
+    urls.handlers[:] = [
+        item for item in urls.handlers if _handler(item) not in (Metrics, TaskResult)
+    ]
 
 
-def _handler(route: Any) -> type:
-    found: type = route[1] if isinstance(route, tuple) else route.handler_class
-    return found
-
-
-def _is_taken_away(handler: type) -> bool:
-    return handler.__module__ == control.__name__ or handler in (*CHANGES, Metrics)
+def _handler(route: Any) -> Any:
+    return route[1] if isinstance(route, tuple) else route.handler_class

@@ -12,7 +12,7 @@ from prometheus_client import (
     start_http_server,
 )
 
-from models.process import require_bindable
+from models.process import cannot_listen
 from models.sandbox import Outcome
 from models.settings import Settings
 from models.status import Status
@@ -76,8 +76,10 @@ def serve(settings: Settings, name: str, registry: CollectorRegistry = REGISTRY)
     if port is None:
         return
     host = settings.worker_metrics_host
-    require_bindable(host, port, host_setting="worker_metrics_host", port_setting=name)
-    start_http_server(port, addr=host, registry=registry)
+    try:
+        start_http_server(port, addr=host, registry=registry)
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(host, port, "worker_metrics_host", name, error) from error
 
 
 def watch_pool(waiting: Callable[[], int], target: Callable[[], int]) -> None:

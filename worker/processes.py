@@ -26,6 +26,10 @@ def _check_profile_directory(directory: Path | None) -> None:
 def check_settings() -> None:
     """Say that the settings are right, also together. Raises SettingsError."""
     from worker.app import app
+    from worker.sandbox.client import check_environment
+
+    check_environment()
+    _check_profile_directory(load_settings().profile_directory)
 
     print(f"the settings are right; broker: {app.connection().as_uri()}")
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from api import metrics
-from api.readiness import Readiness, is_well, readiness
+from api import metrics, readiness
+from api.readiness import Readiness
 from models.settings import load_settings
 
 router = APIRouter(tags=["health"])
@@ -38,10 +38,9 @@ def ready(
     ] = None,
 ) -> Readiness:
     """Check database, broker, whether a worker lives that can start sandboxes, and the sweep."""
-    found = readiness.get()
-    well = is_well(found.database) if only == "api" else found.ready
-    response.status_code = 200 if well else 503
-    if not well:
+    found = readiness.database_only() if only == "api" else readiness.check()
+    response.status_code = 200 if found.ready else 503
+    if not found.ready:
         response.headers["Retry-After"] = RETRY_AFTER
     return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from celery import Celery
 
 from tests.harness import Api, Stack, free_port, wait_until
 
@@ -86,7 +87,24 @@ def test_flower_does_not_show_the_brokers_password(flower: str, stack: Stack) ->
 )
 def test_whoever_may_look_can_change_nothing(flower: str, path: str) -> None:
     answer = httpx.post(f"{flower}{path}", auth=("viewer", PASSWORD), json={"args": []})
-    assert answer.status_code == 404
+    assert answer.status_code == 403
+    assert "Read only" in answer.text
+
+
+def test_what_a_program_wrote_is_not_shown(flower: str, stack: Stack) -> None:
+    stack.new_key("seen-by-flower")
+    url = stack.environment["AGENTCORE_BROKER_URL"]
+    with Celery(broker=url, backend=url) as service:
+        task = service.send_task(
+            "agentcore.run",
+            args=[{"source": "print('visible-' 'to-its-tenant')"}],
+            kwargs={"tenant": "seen-by-flower"},
+            queue="agentcore.control",
+        )
+        assert "visible-to-its-tenant" in task.get(timeout=30)["stdout"]["text"]
+    for path in (f"/api/task/result/{task.id}", f"/api/task/info/{task.id}", f"/task/{task.id}"):
+        answer = httpx.get(f"{flower}{path}", auth=("viewer", PASSWORD))
+        assert "visible-to-its-tenant" not in answer.text
 
 
 def test_its_metrics_are_not_there_for_strangers(flower: str) -> None:

@@ -45,11 +45,12 @@ def address(own_services: Services, authority: Authority) -> Iterator[str]:
     async def serve() -> None:
         end, loop = asyncio.Event(), asyncio.get_running_loop()
         context = authority.server_context()
-        async with await asyncio.start_server(forward, "localhost", port, ssl=context):
-            started.put(lambda: loop.call_soon_threadsafe(end.set))
-            await end.wait()
+        server = await asyncio.start_server(forward, "localhost", port, ssl=context)
+        started.put(lambda: loop.call_soon_threadsafe(end.set))
+        await end.wait()
+        server.close()  # and no wait for clients, who may keep their connections
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
     stop = started.get(timeout=10)
     yield f"rediss://:{password}@localhost:{port}/0"
@@ -85,15 +86,15 @@ def test_everything_goes_through_it(
         assert stack.client("by-rest").run(source="print(1)")["status"] == "succeeded"
         stack.new_key("by-celery")
         trusted = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": str(authority.certificate)}
-        service = Celery(broker=address, backend=address)
-        service.conf.update(broker_use_ssl=trusted, redis_backend_use_ssl=trusted)
-        task = service.send_task(
-            "agentcore.run",
-            args=[{"source": "print(2)"}],
-            kwargs={"tenant": "by-celery"},
-            queue="agentcore.control",
-        )
-        assert task.get(timeout=30)["stdout"]["text"] == "2\n"
+        with Celery(broker=address, backend=address) as service:
+            service.conf.update(broker_use_ssl=trusted, redis_backend_use_ssl=trusted)
+            task = service.send_task(
+                "agentcore.run",
+                args=[{"source": "print(2)"}],
+                kwargs={"tenant": "by-celery"},
+                queue="agentcore.control",
+            )
+            assert task.get(timeout=30)["stdout"]["text"] == "2\n"
     finally:
         stack.stop()
 

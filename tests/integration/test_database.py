@@ -1,5 +1,8 @@
 """What the database itself guarantees, asked with the roles that the processes have."""
 
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -15,7 +18,7 @@ from deploy.local.services import Services
 from models.audit import broken_at
 from models.status import TRANSITIONS, Status
 from models.tables import AuditEventRow, Base
-from tests.harness import Stack
+from tests.harness import ROOT, Stack
 from tests.integration.facts import bare_database
 
 INSERT = """
@@ -248,14 +251,35 @@ def test_migrations_go_down_and_up_again(services: Services, stack: Stack) -> No
     assert functions == (0,)
 
 
+def _alembic(url: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "alembic", *words],
+        cwd=ROOT,
+        env=os.environ | {"AGENTCORE_DATABASE_OWNER_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _at(url: str, revision: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = %s", [revision])
+
+
 def test_an_older_release_leaves_a_newer_database_as_it_is(
-    services: Services, stack: Stack, capsys: pytest.CaptureFixture[str]
+    services: Services, stack: Stack
 ) -> None:
     with bare_database(services, stack) as (url, config):
         command.upgrade(config, "head")
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("UPDATE alembic_version SET version_num = '9999'")
-            command.upgrade(config, "head")
-            assert "of a newer release (9999)" in capsys.readouterr().err
+        _at(url, "9999")
+        done = _alembic(url, "upgrade", "head")
+        assert done.returncode == 0
+        assert "of a newer release (9999)" in done.stderr
+        with psycopg.connect(url) as connection:
             now = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    assert now == ("9999",)
+        assert now == ("9999",)
+        assert _alembic(url, "downgrade", "0001").returncode != 0
+        _at(url, "ae1027a6acf0")  # somebody else's
+        assert _alembic(url, "upgrade", "head").returncode != 0

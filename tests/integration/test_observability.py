@@ -269,6 +269,25 @@ def test_a_stranger_begins_no_span(watched: Stack, watched_api: Api, collector: 
     assert traces[0] not in str(collector.spans())
 
 
+def test_a_trace_ends_with_its_request_and_not_with_its_connection(
+    watched: Stack, watched_api: Api, collector: Collector
+) -> None:
+    traces = [uuid4().hex, uuid4().hex]
+    headers = {"Authorization": f"Bearer {watched_api.key}"}
+    # After a large body a server may go on in what the request has left.
+    large = {"source": "1", "environment": {"A": "x" * 2_000_000}}
+    with httpx.Client(base_url=watched.url, headers=headers) as client:
+        traced = {"traceparent": f"00-{traces[0]}-{SPAN}-01"}
+        client.post("/v1/executions", json=large, headers=traced)
+        client.get("/v1/agents")
+        client.get("/v1/profiles", headers={"traceparent": f"00-{traces[1]}-{SPAN}-01"})
+    collector.await_span(parent=SPAN, trace=traces[1])
+    of_first = [span["name"] for span in collector.spans() if span["trace"] == traces[0]]
+    assert of_first == ["POST /v1/executions"]
+    lines = [line for line in _lines(watched, "api") if line.get("trace_id") == traces[0]]
+    assert {line["route"] for line in lines if line["event"] == "request"} == {"/v1/executions"}
+
+
 def test_the_apis_line_names_the_trace(watched: Stack, watched_api: Api) -> None:
     trace = uuid4().hex
     watched_api.get("/v1/profiles", headers={"traceparent": f"00-{trace}-{SPAN}-01"})

@@ -215,6 +215,11 @@ def test_a_broker_that_hangs_holds_nobody_up(own_stack: Stack, own_services: Ser
         assert api.get("/v1/profiles").status_code == 200
         # Not a benchmark: each call that waited for the broker would take seconds.
         assert time.monotonic() - started < 20
+        # A scrape is given up after ten seconds, and a balancer is told of the database alone.
+        metrics = httpx.get(f"{own_stack.url}/metrics", timeout=10).text
+        assert 'agentcore_ready{part="broker"} 0.0' in metrics
+        only = httpx.get(f"{own_stack.url}/health/ready?only=api", timeout=10)
+        assert (only.status_code, only.json()["broker"]) == (200, "not asked")
     finally:
         os.kill(handle.pid, signal.SIGCONT)
     for item in accepted:

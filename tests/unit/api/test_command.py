@@ -43,6 +43,7 @@ def test_a_wrong_value_is_one_line_without_secrets(command):
 @pytest.mark.parametrize(
     ("command", "name", "value"),
     [
+        ("api serve", "AGENTCORE_DATABASE_URL", f"postgresql://u:{SECRET}@h/d?sslmod=x"),
         ("api serve", "AGENTCORE_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
         ("worker run", "AGENTCORE_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
         ("api serve", "AGENTCORE_BROKER_URL", f"http://u:{SECRET}@h/d"),
@@ -124,6 +125,13 @@ def test_what_is_wrong_is_said_of_each_kind(name, value, message):
     )
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {message}")
+
+
+def test_options_of_a_broker_that_kombu_lacks_are_told_without_their_values():
+    url = f"redis://h/0?password={SECRET}"
+    done = _run("worker settings", **RIGHT | {"AGENTCORE_BROKER_URL": url})
+    assert done.returncode == 2
+    assert done.stderr == "error: AGENTCORE_BROKER_URL: its options are refused (TypeError)\n"
 
 
 def test_settings_can_be_checked_without_starting_anything():

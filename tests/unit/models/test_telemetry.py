@@ -78,7 +78,11 @@ def test_the_exporters_headers_may_be_in_a_file(monkeypatch, tmp_path):
         telemetry.configure("x")
     (tmp_path / "headers").write_text("authorization=secret\n")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS_FILE", str(tmp_path / "headers"))
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "")
+    with monkeypatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "plain=1")
+        telemetry.configure("x")
+        assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "plain=1", "the plain one holds"
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     telemetry.configure("x")
     assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "authorization=secret"
 
@@ -119,6 +123,14 @@ def test_outside_of_a_span_there_is_no_parent_and_no_trace_in_a_line():
 def test_what_is_no_parent_is_none(parent):
     with telemetry.span("x", parent=parent, kind=SpanKind.CONSUMER):
         assert telemetry.traceparent() is None
+
+
+def test_without_a_parent_a_span_is_the_first_of_its_trace():
+    with (
+        telemetry.span("other", parent=PARENT, kind=SpanKind.SERVER),
+        telemetry.span("x", parent=None, kind=SpanKind.SERVER),
+    ):
+        assert telemetry.traceparent() is None  # nothing is exported here
 
 
 def test_a_parent_goes_on_into_the_block_and_its_lines():

@@ -15,6 +15,8 @@ TAKEN = {"database_url": "postgresql://u:p@h/d", "broker_url": "redis://:p@h/0"}
         "postgresql+psycopg://u@h/d",
         "postgresql://u@/d?host=/run/postgres",
         "postgresql://[::1]:5432/d",
+        "postgresql://h/d?user=me@server&password=a@b",
+        "postgresql://u@h/d?sslmode=verify-full&sslrootcert=/ca.pem",
         "unused://",
     ],
 )
@@ -32,6 +34,7 @@ def test_databases(url):
         "amqp://u:p@h:5672/vhost",
         "amqps://u:p@h//",
         "amqp://u:p@one;amqp://u:p@two",
+        "amqp://u:p@one:5672;amqp://u:p@two:5672//",
     ],
 )
 def test_brokers(url):
@@ -47,6 +50,13 @@ def test_brokers(url):
         ("database_url", "postgresql://u:12/34@h/d"),
         ("database_url", "postgresql://[hunter/d"),
         ("database_url", "hunter"),
+        ("database_url", "POSTGRESQL://u:hunter@h/d"),
+        ("database_url", "postgresql:/hunter"),
+        ("database_url", "postgresql://u:hunter@h/d?sslmod=require"),
+        ("database_url", "postgresql://u:hunter@h/d?port=x"),
+        ("broker_url", "amqp://u:hunter@a;redis://:hunter@b"),
+        ("broker_url", "amqps://u:hunter@a;amqps://u:hunter@b"),
+        ("broker_url", "amqp://u:hunter@a:x;amqp://b"),
         ("database_owner_url", ""),
         ("broker_url", "valkey://:hunter@h"),
         ("broker_url", "sentinel://hunter:26379"),
