@@ -19,7 +19,8 @@ def values() -> dict[str, str]:
         "database_owner_url": f"postgresql://agentcore_owner:{owner}@postgres/agentcore",
         "database_url": f"postgresql://agentcore_app:{app}@postgres/agentcore",
         "broker_url": f"redis://:{broker}@redis:6379/0",
-        "redis_conf": f"requirepass {broker}\nmaxmemory-policy noeviction\nappendonly yes\n",
+        # All else is in the command of docker-compose.yml, which older files cannot keep from it.
+        "redis_conf": f"requirepass {broker}\n",
         "flower_password": secrets.token_urlsafe(24),
     }
 

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.compose.program import command
+from deploy.compose_secrets import values
 from tests.harness import ROOT, Stack, wait_until
+from tests.redis_options import bytes_of, redis_options
 
 OURS = {"migrate", "api", "worker", "control", "beat", "flower"}
 SERVICES = OURS | {"postgres", "redis"}
@@ -135,12 +137,20 @@ def test_metrics_of_the_worker_are_not_published(everything: dict[str, Any]) -> 
     assert "ports" not in worker
 
 
-def test_the_broker_refuses_what_it_has_no_room_for() -> None:
-    from deploy.compose_secrets import values
+def test_the_broker_refuses_writes_before_it_runs_out_of_memory(
+    everything: dict[str, Any],
+) -> None:
+    redis = everything["redis"]
+    options = redis_options(redis["command"])
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--appendonly"] == "yes"
+    assert options["--save"] == ""
+    assert 0 < bytes_of(options["--maxmemory"]) <= int(redis["mem_limit"]) / 2
 
-    lines = values()["redis_conf"].splitlines()
-    assert "maxmemory-policy noeviction" in lines
-    assert any(line.startswith("requirepass ") for line in lines)
+
+def test_the_brokers_secret_file_holds_its_password_alone() -> None:
+    (line,) = values()["redis_conf"].splitlines()
+    assert line.startswith("requirepass ")
 
 
 @pytest.mark.parametrize("what", ["worker", "sweep"])
