@@ -1,8 +1,10 @@
 """`python -m deploy.compose_secrets`: generates what docker-compose.yml reads, once."""
 
+import hashlib
 import secrets
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.entry import run_main
@@ -23,6 +25,18 @@ def values() -> dict[str, str]:
         "redis_conf": f"requirepass {broker}\n",
         "flower_password": secrets.token_urlsafe(24),
     }
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return 16 hexadecimal digits that change when a file does, and tell nothing of it.
+
+    Nothing, as long as the secrets are long and random, which those made here are.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def main(folder: Path = FOLDER) -> int:

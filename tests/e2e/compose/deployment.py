@@ -12,7 +12,7 @@ import docker
 import httpx
 
 from deploy import compose_secrets
-from deploy.compose import host, program
+from deploy.compose import dotenv, host, program
 from tests.harness import ROOT, Api, free_port, wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -50,7 +50,7 @@ class Deployment:
             "AGENTCORE_REGISTRY_PORT": self.registry.rpartition(":")[2],
             **host.facts(images),
         }
-        host.write(self._env, self._settings)
+        dotenv.write(self._env, self._settings)
 
     def up(self) -> None:
         """Start everything and wait until it is well; sandboxes may reach FILES."""
@@ -58,7 +58,7 @@ class Deployment:
         self.compose(*wait, "files")
         address = self.address_of("files", "egress")
         ceiling = json.dumps([FILES, f"{address}:8080"])
-        host.write(self._env, self._settings | {"AGENTCORE_EGRESS_CEILING": f"'{ceiling}'"})
+        dotenv.write(self._env, self._settings | {"AGENTCORE_EGRESS_CEILING": f"'{ceiling}'"})
         self.compose(*wait)
 
     def down(self) -> None:

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from deploy import compose_secrets
-from deploy.compose import host, program
+from deploy.compose import dotenv, host, program
 from deploy.errors import ComposeError
 
 
 def test_facts_come_after_what_people_set(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    host.write(path, {"A": "1", "B": "2"})
-    assert path.read_text() == f"{host.MARK}\nA=1\nB=2\n"
+    dotenv.write(path, {"A": "1", "B": "2"})
+    assert path.read_text() == f"{dotenv.MARK}\nA=1\nB=2\n"
     path.write_text("# mine\nexport B=9\n" + path.read_text())
-    host.write(path, {"A": "3", "B": "4", "C": "5"})
-    assert path.read_text() == f"# mine\nexport B=9\n{host.MARK}\nA=3\nC=5\n"
-    host.write(path, {})
-    assert path.read_text() == f"# mine\nexport B=9\n{host.MARK}\n"
+    dotenv.write(path, {"A": "3", "B": "4", "C": "5"})
+    assert path.read_text() == f"# mine\nexport B=9\n{dotenv.MARK}\nA=3\nC=5\n"
+    dotenv.write(path, {})
+    assert path.read_text() == f"# mine\nexport B=9\n{dotenv.MARK}\n"
 
 
 def test_an_engine_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +64,33 @@ def test_secrets_are_made_once_and_differ(tmp_path: Path) -> None:
     others = {path.name: path.read_text() for path in (tmp_path / "others").iterdir()}
     assert others.keys() == first.keys()
     assert not set(others.values()) & set(first.values())
+
+
+def test_a_fingerprint_changes_with_each_file_and_holds_none(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text("secret")
+    second.write_text("other")
+    before = compose_secrets.fingerprint([first, second])
+    assert before == compose_secrets.fingerprint([second, first])
+    assert len(before) == 16 and int(before, 16)
+    second.write_text("another")
+    assert compose_secrets.fingerprint([first, second]) != before
+
+
+def test_a_secret_that_is_missing_is_told_in_one_line(tmp_path: Path) -> None:
+    config = {"secrets": {"broker_url": {"file": str(tmp_path / "broker_url")}}}
+    with pytest.raises(ComposeError, match=r"cannot read the secret .*broker_url: No such file"):
+        host.fingerprint(config)
+
+
+def test_what_people_set_is_read_as_compose_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text("export A=1\nB='two words'\n# C=3\nD = \"x\" # why\nE=5 # five\nF=\nG=7\n")
+    dotenv.write(path, {"H": "8", "A": "9"})
+    monkeypatch.setattr(dotenv.os, "environ", {"G": "", "I": "shell", "A": "shell"})
+    asked = dotenv.asked(path)
+    assert asked == {"A": "shell", "B": "two words", "D": "x", "E": "5", "I": "shell"}
+    assert dotenv.written(path) == {"H": "8"}
+    assert dotenv.written(tmp_path / "none") == {}
