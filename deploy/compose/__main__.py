@@ -43,7 +43,7 @@ def up() -> None:
     dotenv.write(ENV, host.facts(images) | host.fingerprint(config))
     checks.readable(ROLE_SCRIPT)
     with step("Settings"):
-        checks.settings_are_right()
+        checks.settings_are_right(config)
     _start(config["name"])
     compose = " ".join(program.words())
     places = {"api": program.address("api", 8002), "flower": program.address("flower", 5555)}

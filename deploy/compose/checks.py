@@ -19,6 +19,7 @@ from deploy.system import last_line
 DEFAULTS = ROOT / "deploy/docker/settings.env"
 ENGINE_TIMEOUT_SECONDS = 30
 ASK_TIMEOUT_SECONDS = 120
+DRAIN = "AGENTCORE_DRAIN_SECONDS"
 WRONG_SETTING = "error: "  # how a process starts the line about it
 FILE_SUFFIX = "_FILE"
 
@@ -85,11 +86,14 @@ def _is_at_engine(kind: str, name: str) -> bool:
     return True
 
 
-def settings_are_right() -> None:
+def settings_are_right(config: Mapping[str, Any]) -> None:
     """Ask the new image whether it takes the settings, in a container that replaces nothing."""
-    words = ("run", "--rm", "--no-deps", "-T", "migrate", "python", "-m", "worker", "settings")
+    drain = config["services"]["worker"]["environment"][DRAIN]
+    # The one setting that .env gives to a single service.
+    options = ("--rm", "--no-deps", "-T", "-e", f"{DRAIN}={drain}")
+    words = ("migrate", "python", "-m", "worker", "settings")
     try:
-        done = program.ask(*words, timeout=ASK_TIMEOUT_SECONDS)
+        done = program.ask("run", *options, *words, timeout=ASK_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ComposeError(f"no word on the settings in {ASK_TIMEOUT_SECONDS} s") from error
     if done.returncode == 0 or "invalid choice: 'settings'" in done.stderr:

@@ -7,7 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.stackimages import SERVICES
+
 MARK = "# Below: facts of this host, written anew by `make compose-up`. Lines above win."
+# All that `write` is ever given. Other lines below the mark were added by people.
+OURS = frozenset({"DOCKER_GROUP_ID", "AGENTCORE_VOLUMES", "AGENTCORE_SECRETS_HASH", *SERVICES})
 LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
 QUOTED = re.compile(r"""(["'])(.*)\1""")
 
@@ -36,8 +40,11 @@ def written(path: Path) -> dict[str, str]:
 
 
 def write(path: Path, values: Mapping[str, str]) -> None:
-    """Write `values` to the end of `path`, over those of before; what people set there wins."""
-    own = _parts(path)[0].rstrip("\n")
+    """Write `values`, which OURS names, to the end of `path`, over those of before.
+
+    What people set there wins, and goes above the mark if it is below.
+    """
+    own, _ = _parts(path)
     taken = parse(own)
     lines = [f"{name}={value}" for name, value in values.items() if name not in taken]
     parts = [own, MARK, *lines] if own else [MARK, *lines]
@@ -47,5 +54,8 @@ def write(path: Path, values: Mapping[str, str]) -> None:
 def _parts(path: Path) -> tuple[str, str]:
     """Return people's part of a file and ours; of a file that is not there, nothing."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    own, _, ours = text.partition(MARK)
-    return own, ours
+    own, _, below = text.partition(MARK)
+    lines = [line for line in below.splitlines() if line.strip()]
+    added = [line for line in lines if not parse(line).keys() & OURS]
+    ours = [line for line in lines if line not in added]
+    return "\n".join([own.rstrip("\n"), *added]).strip("\n"), "\n".join(ours)

@@ -50,5 +50,5 @@ def problem_of(attributes: Mapping[str, Any]) -> str | None:
     if health == "unhealthy":
         return "unhealthy"
     if starts and (state["Status"] == "restarting" or health == "starting"):
-        return f"started again {starts} times, exit code {state['ExitCode']}"
+        return f"started {starts + 1} times"
     return None
