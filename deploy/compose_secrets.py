@@ -1,8 +1,10 @@
 """`python -m deploy.compose_secrets`: generates what docker-compose.yml reads, once."""
 
+import hashlib
 import secrets
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.entry import run_main
@@ -19,9 +21,22 @@ def values() -> dict[str, str]:
         "database_owner_url": f"postgresql://agentcore_owner:{owner}@postgres/agentcore",
         "database_url": f"postgresql://agentcore_app:{app}@postgres/agentcore",
         "broker_url": f"redis://:{broker}@redis:6379/0",
-        "redis_conf": f"requirepass {broker}\nmaxmemory-policy noeviction\nappendonly yes\n",
+        # All else is in the command of docker-compose.yml, which older files cannot keep from it.
+        "redis_conf": f"requirepass {broker}\n",
         "flower_password": secrets.token_urlsafe(24),
     }
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return 16 hexadecimal digits that change when a file does, and tell nothing of it.
+
+    Nothing, as long as the secrets are long and random, which those made here are.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def main(folder: Path = FOLDER) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
+import tomllib
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +15,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from deploy.baseimage import local_base, obtain_base
 from deploy.entry import run_main
 from deploy.errors import ImageError
-from deploy.imagecontext import DOCKERFILE, content_hash, sandbox_context, tar_of
+from deploy.imagecontext import DOCKERFILE, ROOT, content_hash, sandbox_context, tar_of
 from deploy.progress import Progress, step
 from deploy.system import last_line
 
@@ -22,6 +24,7 @@ HASH_LABEL = "dev.agentcore.content-hash"
 BASE_LABEL = "dev.agentcore.base-id"
 BUILD_TIMEOUT_SECONDS = 300
 CLEANUP_TIMEOUT_SECONDS = 20
+GIT_TIMEOUT_SECONDS = 10
 LEFTOVER_LABELS = ("dev.agentcore.stage=prepare", "dev.agentcore.role=sandbox")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # the builder's, around a program's standard error
 # Lines of the builder itself, which say nothing about why a program in it failed.
@@ -52,17 +55,17 @@ def _ensure(client: docker.DockerClient, progress: Progress) -> None:
     # A base that was deleted to save room does not make the image that came of it wrong.
     here = local_base(client)
     base_id = here[1] if here else labels.get(BASE_LABEL, "")
-    if labels.get(HASH_LABEL) == content_hash(files, base_id):
+    if labels.get(HASH_LABEL) == content_hash(files, base_id + version()):
         return
     base, base_id = obtain_base(client, progress)
     progress(f"building on {base}")
-    labels = {HASH_LABEL: content_hash(files, base_id), BASE_LABEL: base_id}
+    labels = {HASH_LABEL: content_hash(files, base_id + version()), BASE_LABEL: base_id}
     build_image(
         client,
         files,
         dockerfile=DOCKERFILE,
         tag=SANDBOX_IMAGE,
-        arguments={"BASE": base},
+        arguments=about(base),
         labels=labels,
     )
     _remove_leftovers()
@@ -88,6 +91,33 @@ def _labels(client: docker.DockerClient) -> dict[str, str]:
         return dict(client.images.get(SANDBOX_IMAGE).labels)
     except ImageNotFound:
         return {}
+
+
+def about(base: str) -> dict[str, str]:
+    """Return the arguments of a build that its labels tell of it."""
+    return {"BASE": base, "VERSION": version(), "REVISION": _revision()}
+
+
+def version() -> str:
+    """Return the version of this checkout."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+def _revision() -> str:
+    """Return the commit of this checkout, with `-dirty` when changed; `unknown` without Git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=GIT_TIMEOUT_SECONDS,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 def build_image(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from docker.utils.build import exclude_paths
 from deploy import standins
 from deploy.errors import ImageError
 from deploy.imagecontext import ROOT, content_hash
-from deploy.images import BASE_LABEL, HASH_LABEL, build_image
+from deploy.images import BASE_LABEL, HASH_LABEL, about, build_image, version
 from deploy.progress import Progress
 from deploy.system import last_line
 from deploy.wheels import TELL_ENVIRONMENT, wheels
@@ -25,7 +24,6 @@ IMAGES = {"runtime": "agentcore/runtime:dev", "development": "agentcore/developm
 # Kept under a name for the next build, which needs not install the packages again.
 SYSTEM = "agentcore/service-system:dev"
 BUILD_TIMEOUT_SECONDS = 900
-GIT_TIMEOUT_SECONDS = 10
 LEFTOVERS = ("role=service", "stage=service-system", "stage=service-code")
 
 
@@ -39,16 +37,17 @@ def ensure_service_images(state: Path, say: Progress) -> dict[str, str]:
         base = standins.obtain(client, standins.PYTHON, say)
         base_id = str(client.images.get(base).id)
         files = service_context()
-        labels = {HASH_LABEL: content_hash(files, base_id), BASE_LABEL: base_id}
+        told = about(base)
+        labels = {HASH_LABEL: content_hash(files, base_id + version()), BASE_LABEL: base_id}
         stale = [target for target in IMAGES if not _is_current(client, IMAGES[target], labels)]
         if stale:
             environment = _environment_of(client, base)
             for name, content in wheels(ROOT / LOCK, environment, state, say).items():
                 files[f"wheels/{name}"] = content
             say(f"building on {base}")
-            _build(client, files, base, "system", SYSTEM, {})
+            _build(client, files, told, "system", SYSTEM, {})
             for target in stale:
-                _build(client, files, base, target, IMAGES[target], labels)
+                _build(client, files, told, target, IMAGES[target], labels)
             _remove_leftovers(client)
     except (DockerException, OSError) as error:
         raise ImageError(f"cannot build the service image: {last_line(str(error))}") from error
@@ -85,7 +84,7 @@ def _environment_of(client: docker.DockerClient, base: str) -> dict[str, str]:
 def _build(
     client: docker.DockerClient,
     files: dict[str, bytes],
-    base: str,
+    arguments: dict[str, str],
     target: str,
     name: str,
     labels: dict[str, str],
@@ -95,26 +94,10 @@ def _build(
         files,
         dockerfile=DOCKERFILE,
         tag=name,
-        arguments={"BASE": base, "REVISION": _revision()},
+        arguments=arguments,
         labels=labels,
         target=target,
     )
-
-
-def _revision() -> str:
-    """Return the commit of this checkout, with `-dirty` when changed; `unknown` without Git."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=GIT_TIMEOUT_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() or "unknown"
 
 
 def _remove_leftovers(client: docker.DockerClient) -> None:

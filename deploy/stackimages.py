@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import docker
 
 from deploy import standins
 from deploy.engine import ensure_engine
 from deploy.entry import run_main
+from deploy.errors import ImageError
 from deploy.images import ensure_sandbox_image
 from deploy.local.stack import LocalStack
 from deploy.progress import Progress, console, step
@@ -26,7 +28,9 @@ PARTS = {
     "service": "Service image",
     "services": "Images of PostgreSQL, Redis and a registry",
 }
-# The variables of docker-compose.yml, and what is meant by each.
+# Which variable of docker-compose.yml names an image of the operator's own in a part's place.
+VARIABLES = {"sandbox": "AGENTCORE_SANDBOX_IMAGE", "service": "AGENTCORE_IMAGE"}
+# The variables of the others, and what is meant by each.
 SERVICES = {
     "AGENTCORE_POSTGRES_IMAGE": standins.POSTGRES,
     "AGENTCORE_REDIS_IMAGE": standins.REDIS,
@@ -34,29 +38,49 @@ SERVICES = {
 }
 
 
-def ensure_images(parts: Iterable[str], state: Path) -> dict[str, str]:
+def ensure_images(
+    parts: Iterable[str],
+    state: Path,
+    *,
+    asked: Container[str] = (),
+    kept: Mapping[str, str] = MappingProxyType({}),
+    spare: Container[str] = (),
+) -> dict[str, str]:
     """Make what is missing of `parts` of PARTS; returns the images' names by what they are.
 
-    Those of services have their variables of docker-compose.yml as keys. Raises `DeployError`.
+    Those of services have their variables of docker-compose.yml as keys. Variables in `asked` name
+    images of the operator's own, which nobody makes or pulls here; `kept` are stand-ins to stay
+    with, `spare` what may be missing at last. Raises `DeployError`.
     """
     makers: dict[str, Callable[[Progress], dict[str, str]]] = {
         "sandbox": lambda say: {"sandbox": ensure_sandbox_image(say)},
         "service": lambda say: ensure_service_images(state, say),
-        "services": _ensure_services,
+        "services": lambda say: _ensure_services(say, asked, kept, spare),
     }
     images: dict[str, str] = {}
     for part in parts:
-        with step(PARTS[part]) as say:
-            images |= makers[part](say)
+        if VARIABLES.get(part, "") not in asked:
+            with step(PARTS[part]) as say:
+                images |= makers[part](say)
     return images
 
 
-def _ensure_services(say: Progress) -> dict[str, str]:
+def _ensure_services(
+    say: Progress, asked: Container[str], kept: Mapping[str, str], spare: Container[str]
+) -> dict[str, str]:
     client = docker.from_env(timeout=CLIENT_TIMEOUT_SECONDS)
+    images: dict[str, str] = {}
     try:
-        return {name: standins.obtain(client, image, say) for name, image in SERVICES.items()}
+        for name in (it for it in SERVICES if it not in asked):
+            try:
+                images[name] = standins.obtain(client, SERVICES[name], say, kept.get(name, ""))
+            except ImageError as error:
+                if name not in spare:
+                    raise
+                say(f"without {SERVICES[name].official}: {error}")
     finally:
         client.close()
+    return images
 
 
 def sizes(names: list[str]) -> dict[str, float]:

@@ -117,21 +117,31 @@ REGISTRY = StandIn(
 )
 
 
-def obtain(client: docker.DockerClient, standin: StandIn, say: Progress) -> str:
+def obtain(client: docker.DockerClient, standin: StandIn, say: Progress, kept: str = "") -> str:
     """Return the name of the official image, else that of its stand-in, made if need be.
 
-    Raises `ImageError` where neither is to be had.
+    `kept` is the name of a stand-in that was given before: as long as the engine has it, there is
+    no other, as another release would not read its data. Raises `ImageError` where there is none.
     """
-    if _labels(client, standin.official) is not None:
+    keep = bool(kept) and _labels(client, kept) is not None
+    if keep and kept != standin.name:
+        return kept
+    if not keep and _labels(client, standin.official) is not None:
         return standin.official
     wanted = standin.content_hash()
     if (_labels(client, standin.name) or {}).get(HASH_LABEL) == wanted:
         return standin.name
-    say(f"pulling {standin.official}")
-    refusal = pull(standin.official)
-    if refusal is None:
-        return standin.official
-    say(f"no {standin.official} from the registry ({refusal})")
+    if not keep:
+        say(f"pulling {standin.official}")
+        refusal = pull(standin.official)
+        if refusal is None:
+            return standin.official
+        say(f"no {standin.official} from the registry ({refusal})")
+    _make(client, standin, say)
+    return standin.name
+
+
+def _make(client: docker.DockerClient, standin: StandIn, say: Progress) -> None:
     replaced = image_id(client, standin.name)
     import_packages(
         client,
@@ -140,12 +150,11 @@ def obtain(client: docker.DockerClient, standin: StandIn, say: Progress) -> str:
         say,
         stands_for=standin.official,
         hooks=standin.hooks(),
-        changes=(*standin.changes, f"LABEL {HASH_LABEL}={wanted}"),
+        changes=(*standin.changes, f"LABEL {HASH_LABEL}={standin.content_hash()}"),
     )
     if replaced is not None:
         with suppress(APIError):  # a container may still use it
             client.images.remove(replaced)
-    return standin.name
 
 
 def _labels(client: docker.DockerClient, name: str) -> dict[str, str] | None:

@@ -1,27 +1,29 @@
-"""What docker-compose.yml must be told of this host, kept in `.env`, which Compose reads itself."""
+"""What docker-compose.yml must be told of this host."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
 
+from deploy import compose_secrets
 from deploy.engine import SOCKET
 from deploy.errors import ComposeError
 from deploy.stackimages import SERVICES
 from deploy.system import last_line
 
-MARK = "# Below: facts of this host, written anew by `make compose-up`. Lines above win."
 INFO_TIMEOUT_SECONDS = 30
 
 
 def facts(images: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of docker-compose.yml that depend on this host.
 
-    `images` are names by variable, as `ensure_images` returns them. Raises `ComposeError`.
+    `images` are names by variable, as `ensure_images` returns them; what it left out is left out
+    here. Raises `ComposeError`.
     """
     if os.environ.get("DOCKER_HOST"):
         raise ComposeError(
@@ -36,7 +38,9 @@ def facts(images: Mapping[str, str]) -> dict[str, str]:
     except (DockerException, OSError) as error:
         raise ComposeError(f"the engine does not answer: {last_line(str(error))}") from error
     replaced = {
-        name: images[name] for name, image in SERVICES.items() if images[name] != image.official
+        name: images[name]
+        for name, image in SERVICES.items()
+        if images.get(name, image.official) != image.official
     }
     return {
         "DOCKER_GROUP_ID": str(SOCKET.stat().st_gid),
@@ -45,11 +49,10 @@ def facts(images: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def write(path: Path, values: Mapping[str, str]) -> None:
-    """Write `values` to the end of `path`, over those of before; what people set there wins."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    own = text.partition(MARK)[0].rstrip("\n")
-    taken = {line.split("=")[0].removeprefix("export ").strip() for line in own.splitlines()}
-    lines = [f"{name}={value}" for name, value in values.items() if name not in taken]
-    parts = [own, MARK, *lines] if own else [MARK, *lines]
-    path.write_text("\n".join(parts) + "\n", encoding="utf-8")
+def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variable that changes with the secrets of `config`; raises `ComposeError`."""
+    try:
+        files = [Path(item["file"]) for item in config["secrets"].values()]
+        return {"AGENTCORE_SECRETS_HASH": compose_secrets.fingerprint(files)}
+    except OSError as error:
+        raise ComposeError(f"cannot read the secret {error.filename}: {error.strerror}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from deploy.errors import ComposeError
 from deploy.imagecontext import ROOT
@@ -36,10 +38,30 @@ def run(*options: str) -> None:
         raise ComposeError(f"docker compose {' '.join(options)}: exit code {done.returncode}")
 
 
+def ask(*options: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Compose with these words and return what it said. `timeout` is in seconds."""
+    return subprocess.run(
+        [*command(), *options],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=timeout,
+    )
+
+
+def config() -> dict[str, Any]:
+    """Return docker-compose.yml as Compose reads it, but for what its files of settings say."""
+    done = ask("config", "--no-env-resolution", "--format", "json")
+    if done.returncode != 0:
+        raise ComposeError(f"docker-compose.yml with this .env: {last_line(done.stderr)}")
+    return dict(json.loads(done.stdout))
+
+
 def address(service: str, port: int) -> str:
     """Return where the port of a running service is published, as `127.0.0.1:8002`."""
-    question = [*command(), "port", service, str(port)]
-    done = subprocess.run(question, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = ask("port", service, str(port))
     if done.returncode != 0:
         raise ComposeError(f"{service} publishes no port {port}: {last_line(done.stderr)}")
     return done.stdout.strip()

@@ -13,6 +13,9 @@ RUN ["python3", "-I", "-S", "/prepare_rootfs.py"]
 
 # One layer, and nothing of the base's history.
 FROM scratch
+ARG BASE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 COPY --from=prepare / /
 ENV PATH=/usr/local/bin:/usr/bin \
     LANG=C.UTF-8 \
@@ -20,6 +23,10 @@ ENV PATH=/usr/local/bin:/usr/bin \
     PYTHONDONTWRITEBYTECODE=1
 LABEL org.opencontainers.image.title="AgentCore sandbox" \
       org.opencontainers.image.description="Single-use sandbox for untrusted Python code" \
+      org.opencontainers.image.vendor="AgentCore" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}" \
       dev.agentcore.role="sandbox" \
       dev.agentcore.security.user="1000:1000" \
       dev.agentcore.security.read-only-root="supported" \

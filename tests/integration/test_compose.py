@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from deploy.compose.program import command
+from deploy.compose_secrets import values
 from tests.harness import ROOT, Stack, wait_until
+from tests.redis_options import bytes_of, redis_options
 
 OURS = {"migrate", "api", "worker", "control", "beat", "flower"}
 SERVICES = OURS | {"postgres", "redis"}
@@ -20,11 +22,12 @@ DEVELOPMENT = {"api-dev", "registry"}
 TEXT = (ROOT / "docker-compose.yml").read_text()
 
 
-def read(*words: str) -> dict[str, Any]:
+def read(*words: str, **variables: str) -> dict[str, Any]:
     shell = {k: v for k, v in os.environ.items() if not k.startswith(("AGENTCORE", "COMPOSE"))}
     done = subprocess.run(
         [*command(), "--project-name", "a_b-c", *words, "config", "--format", "json"],
-        env=shell | {"DOCKER_GROUP_ID": "7"}, capture_output=True, text=True, timeout=60,
+        env=shell | {"DOCKER_GROUP_ID": "7"} | variables,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
@@ -59,12 +62,76 @@ def test_no_service_carries_a_secret_as_a_value(everything: dict[str, Any]) -> N
     for service in everything.values():
         for name, value in (service.get("environment") or {}).items():
             assert "PASSWORD" not in name or name.endswith("_FILE")
-            assert "://" not in value or name.endswith("_FILE")
+            assert "://" not in value or value == "unused://" or name.endswith("_FILE")
 
 
 def test_every_secret_is_a_file(everything: dict[str, Any]) -> None:
     secrets = read()["secrets"]
     assert {Path(item["file"]).parent for item in secrets.values()} == {ROOT / "secrets"}
+
+
+def test_each_service_has_the_secrets_that_it_needs_and_no_other(
+    everything: dict[str, Any],
+) -> None:
+    given = {
+        name: {item["source"] for item in service["secrets"]}
+        for name, service in everything.items()
+        if "secrets" in service
+    }
+    both = {"database_url", "broker_url"}
+    assert given == {
+        "postgres": {"postgres_owner_password", "postgres_app_password"},
+        "redis": {"redis_conf"},
+        "migrate": both | {"database_owner_url"},
+        **dict.fromkeys(("api", "api-dev", "worker", "control", "beat"), both),
+        "flower": {"broker_url", "flower_password"},
+    }
+    for service in everything.values():
+        files = [v for k, v in (service.get("environment") or {}).items() if k.endswith("_FILE")]
+        mounted = {f"/run/secrets/{item['source']}" for item in service.get("secrets", [])}
+        assert set(files) <= mounted
+
+
+def test_services_are_made_anew_when_their_secrets_change() -> None:
+    for service in read("--profile", "*", AGENTCORE_SECRETS_HASH="abc")["services"].values():
+        told = service.get("labels", {}).get("dev.agentcore.secrets")
+        assert told == ("abc" if "secrets" in service else None)
+
+
+def test_nothing_of_ours_is_pulled_unless_told(everything: dict[str, Any]) -> None:
+    ours = OURS | {"api-dev"}
+    assert {everything[name]["pull_policy"] for name in ours} == {"never"}
+    assert all("build" in everything[name] for name in ours)
+    told = read(AGENTCORE_PULL_POLICY="missing")["services"]
+    assert {told[name]["pull_policy"] for name in OURS} == {"missing"}
+
+
+def test_a_file_of_settings_wins_over_what_is_set_for_all(tmp_path: Path) -> None:
+    name, images = "AGENTCORE_EGRESS_CEILING", "AGENTCORE_SANDBOX_IMAGES"
+    (tmp_path / "mine.env").write_text(f'{name}=["example.com"]\nAGENTCORE_WORKER_SLOTS=3\n')
+    mine = {"AGENTCORE_SETTINGS": str(tmp_path / "mine.env")}
+
+    def told(**variables: str) -> dict[str, str]:
+        services = read(**variables)["services"]
+        found = [services[it]["environment"] for it in sorted(OURS)]
+        assert len({(it[name], it[images]) for it in found}) == 1
+        return dict(found[0])
+
+    assert json.loads(told()[name]) == ["*", "0.0.0.0/0", "::/0"]
+    assert json.loads(told(**{name: '["a.example"]'})[name]) == ["a.example"]
+    assert json.loads(told(**mine)[name]) == ["example.com"]
+    assert told(**mine)["AGENTCORE_WORKER_SLOTS"] == "3"
+    assert json.loads(told(**mine)[images]) == {"python": "agentcore/sandbox:dev"}
+    other = told(AGENTCORE_SANDBOX_IMAGE="registry.example/sandbox:1")[images]
+    assert json.loads(other) == {"python": "registry.example/sandbox:1"}
+
+
+def test_ports_inside_the_containers_are_those_that_are_published(
+    everything: dict[str, Any],
+) -> None:
+    for name, variable in (("api", "AGENTCORE_API_PORT"), ("flower", "AGENTCORE_FLOWER_PORT")):
+        (port,) = everything[name]["ports"]
+        assert everything[name]["environment"][variable] == str(port["target"])
 
 
 def test_only_the_worker_reaches_the_engine(everything: dict[str, Any]) -> None:
@@ -135,12 +202,20 @@ def test_metrics_of_the_worker_are_not_published(everything: dict[str, Any]) -> 
     assert "ports" not in worker
 
 
-def test_the_broker_refuses_what_it_has_no_room_for() -> None:
-    from deploy.compose_secrets import values
+def test_the_broker_refuses_writes_before_it_runs_out_of_memory(
+    everything: dict[str, Any],
+) -> None:
+    redis = everything["redis"]
+    options = redis_options(redis["command"])
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--appendonly"] == "yes"
+    assert options["--save"] == ""
+    assert 0 < bytes_of(options["--maxmemory"]) <= int(redis["mem_limit"]) / 2
 
-    lines = values()["redis_conf"].splitlines()
-    assert "maxmemory-policy noeviction" in lines
-    assert any(line.startswith("requirepass ") for line in lines)
+
+def test_the_brokers_secret_file_holds_its_password_alone() -> None:
+    (line,) = values()["redis_conf"].splitlines()
+    assert line.startswith("requirepass ")
 
 
 @pytest.mark.parametrize("what", ["worker", "sweep"])

@@ -17,11 +17,17 @@ if os.environ.get("COMPOSE_TEST") != "1":
 
 
 @pytest.fixture(scope="session")
+def images(sandbox_image: str) -> dict[str, str]:
+    """The names of all images, made where they were missing."""
+    made = ensure_images(("service", "services"), LocalStack().state)
+    return made | {"sandbox": sandbox_image}
+
+
+@pytest.fixture(scope="session")
 def deployment(
-    engine: docker.DockerClient, sandbox_image: str, tmp_path_factory: pytest.TempPathFactory
+    engine: docker.DockerClient, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     """All services, up and well; afterwards nothing of it may be left."""
-    images = ensure_images(("service", "services"), LocalStack().state)
     running = Deployment(engine, tmp_path_factory.mktemp("compose"), images)
     try:
         running.up()

@@ -50,7 +50,7 @@ class Deployment:
             "AGENTCORE_REGISTRY_PORT": self.registry.rpartition(":")[2],
             **host.facts(images),
         }
-        host.write(self._env, self._settings)
+        self._write_settings()
 
     def up(self) -> None:
         """Start everything and wait until it is well; sandboxes may reach FILES."""
@@ -58,8 +58,13 @@ class Deployment:
         self.compose(*wait, "files")
         address = self.address_of("files", "egress")
         ceiling = json.dumps([FILES, f"{address}:8080"])
-        host.write(self._env, self._settings | {"AGENTCORE_EGRESS_CEILING": f"'{ceiling}'"})
+        self._settings["AGENTCORE_EGRESS_CEILING"] = f"'{ceiling}'"
+        self._write_settings()
         self.compose(*wait)
+
+    def _write_settings(self) -> None:
+        lines = [f"{name}={value}\n" for name, value in self._settings.items()]
+        self._env.write_text("".join(lines), encoding="utf-8")
 
     def down(self) -> None:
         """Remove everything, data too."""

@@ -1,13 +1,18 @@
 """What the images are: small, without root, without what an intruder would like to find."""
 
 import json
+import re
+import tomllib
 
 import docker
 import pytest
 
 from deploy.stackimages import LIMIT_MEGABYTES, MEGABYTE
 from tests.e2e.compose.deployment import Deployment
+from tests.harness import ROOT
 
+OCI = "org.opencontainers.image."
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 RUNTIME, SANDBOX = "agentcore/runtime:dev", "agentcore/sandbox:dev"
 LOOK = """
 import importlib.util, json, os, shutil, stat
@@ -45,9 +50,12 @@ class TestImages:
         labels = engine.images.get(image).labels
         assert labels["dev.agentcore.security.user"] == "1000:1000"
         assert labels["dev.agentcore.security.read-only-root"] == "supported"
-        assert {f"org.opencontainers.image.{name}" for name in ("title", "description")} <= set(
-            labels
-        )
+        told = {name.removeprefix(OCI): text for name, text in labels.items() if OCI in name}
+        assert told["version"] == VERSION
+        assert all(told[name] for name in ("title", "description", "revision"))
+        # Of what it was built, and not where that came from.
+        assert re.fullmatch(r"[a-z0-9/-]+:[a-z0-9.-]+", told["base.name"])
+        assert "source" not in told
 
 
 def test_id_shows_the_user(deployment: Deployment) -> None:

@@ -2,16 +2,21 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from deploy import images, standins
+from deploy.baseimage import debian_tag
 from deploy.docker import prepare_service
 from deploy.serviceimage import DOCKERFILE, service_context
 from deploy.stackimages import LIMIT_MEGABYTES
 from tests.harness import ROOT
 
 TEXT = (ROOT / DOCKERFILE).read_text()
+DOCKERFILES = ["runtime.Dockerfile", "sandbox.Dockerfile"]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
@@ -59,7 +64,33 @@ def test_it_runs_nothing_through_a_shell_and_ends_without_root() -> None:
     assert re.findall(r"^USER (.*)$", TEXT, re.MULTILINE) == ["1000:1000"]
 
 
-@pytest.mark.parametrize("name", ["runtime.Dockerfile", "sandbox.Dockerfile"])
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_labels_tell_version_and_base_and_no_place(name: str) -> None:
+    text = (ROOT / "deploy/docker" / name).read_text()
+    assert f"ARG VERSION={VERSION}\n" in text  # of a build without us
+    found = dict(re.findall(r'org\.opencontainers\.image\.(\S+)="([^"]*)"', text))
+    assert found.pop("title") and found.pop("description")
+    assert found == {
+        "vendor": "AgentCore",
+        "version": "${VERSION}",
+        "revision": "${REVISION}",
+        "base.name": "${BASE}",
+    }
+    # An argument is empty in a stage that does not name it.
+    last = text[text.index("FROM scratch") :]
+    assert all(f"ARG {word}" in last for word in ("BASE", "VERSION", "REVISION"))
+
+
+def test_a_build_is_told_version_and_base() -> None:
+    told = images.about("python:3.12-slim")
+    assert told.pop("REVISION")
+    assert told == {"BASE": "python:3.12-slim", "VERSION": VERSION}
+    # No registry's host: the first part of such a name has a dot or a port.
+    for base in (standins.PYTHON.official, standins.PYTHON.name, debian_tag({})):
+        assert not re.search(r"[.:].*/", base)
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
 def test_hadolint_has_nothing_to_say(name: str) -> None:
     done = subprocess.run(
         [HADOLINT, "--no-color", ROOT / "deploy/docker" / name],

@@ -1,8 +1,11 @@
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 
 from deploy import baseimage, standins
 from deploy.errors import ImageError
@@ -79,6 +82,41 @@ def test_where_there_are_no_debian_packages_it_says_what_to_pull(
             None,  # type: ignore[arg-type] - nothing is asked of the engine
             REDIS.name, REDIS.packages, print, stands_for=REDIS.official,
         )  # fmt: skip
+
+
+class Engine:
+    """As much of an engine as is asked which images there are."""
+
+    def __init__(self, **labels: dict[str, str]) -> None:
+        self.images = self
+        self._labels = labels
+
+    def get(self, name: str) -> Any:
+        if name not in self._labels:
+            raise ImageNotFound(name)
+        return SimpleNamespace(labels=self._labels[name], id=name)
+
+
+def obtain(monkeypatch: pytest.MonkeyPatch, kept: str, **labels: dict[str, str]) -> tuple[str, int]:
+    """Return what is obtained where a registry answers, and how often something is made."""
+    made: list[str] = []
+    monkeypatch.setattr(standins, "pull", lambda _: None)
+    monkeypatch.setattr(standins, "_make", lambda _client, standin, _say: made.append(standin.name))
+    engine: Any = Engine(**labels)
+    small = replace(REDIS, name="ours", official="official")
+    return standins.obtain(engine, small, print, kept), len(made)
+
+
+def test_a_stand_in_that_holds_data_stays_when_a_registry_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here: dict[str, dict[str, str]] = {"ours": {}, "official": {}, "older": {}}
+    assert obtain(monkeypatch, "", **here) == ("official", 0)
+    # Made anew where its recipe has changed, and never of another release.
+    assert obtain(monkeypatch, "ours", **here) == ("ours", 1)
+    assert obtain(monkeypatch, "older", **here) == ("older", 0)
+    assert obtain(monkeypatch, "gone", **here) == ("official", 0)
+    assert obtain(monkeypatch, "") == ("official", 0)
 
 
 def test_the_entrypoint_is_a_script_that_a_shell_can_read() -> None:

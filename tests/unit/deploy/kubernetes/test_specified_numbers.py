@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.redis_options import bytes_of, redis_options
 from tests.unit.deploy.kubernetes.manifests import (
     NAMESPACE,
     OVERLAYS,
@@ -123,6 +124,19 @@ def test_the_configuration_has_limits_timeouts_security_and_images() -> None:
     assert {"AGENTCORE_CEILING_EXECUTION_TIME_SECONDS", "AGENTCORE_LEASE_SECONDS"} <= names
     assert {"AGENTCORE_DEFAULT_PROFILE", "AGENTCORE_ALLOWED_PROFILES"} <= names
     assert "AGENTCORE_SANDBOX_IMAGES" in names
+
+
+def test_the_development_broker_refuses_writes_before_it_runs_out_of_memory() -> None:
+    (broker,) = [
+        container
+        for item in of_kind(rendered("development"), "Deployment")
+        for container in containers(item)
+        if container["name"] == "redis"
+    ]
+    options = redis_options(broker["command"])
+    assert (options["--maxmemory-policy"], options["--save"]) == ("noeviction", "")
+    limit = bytes_of(broker["resources"]["limits"]["memory"])
+    assert 0 < bytes_of(options["--maxmemory"]) <= limit / 2
 
 
 def test_beat_is_alone() -> None:
