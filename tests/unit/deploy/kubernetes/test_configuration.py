@@ -14,8 +14,8 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
+from api import readiness
 from api.cached import Cached
-from api.readiness import PARTS, Readiness
 from api.routes import health
 from deploy.kubernetes.files import HERE, ROOT
 from deploy.kubernetes.rendering import TARGETS
@@ -239,9 +239,8 @@ def test_ports_are_what_the_processes_listen_on(target: str) -> None:
 
 @pytest.mark.parametrize("target", OVERLAYS)
 def test_the_api_takes_what_its_probes_ask(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = dict.fromkeys(PARTS, "away") | {"database": "ok"}
-    found = Readiness.model_validate({"ready": False, **broken})
-    monkeypatch.setattr(health, "readiness", Cached(lambda: found, 60))
+    monkeypatch.setattr(readiness, "_in_database", Cached(lambda: ("ok", "none", "none"), 60))
+    monkeypatch.setattr(readiness, "_of_broker", Cached(lambda: "away", 60))
     app = FastAPI()
     app.include_router(health.router)
     (container,) = containers(process(target, "api"))
