@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
-from api import metrics, readiness
+from api import errors, metrics, readiness
 from api.readiness import Readiness
 from models.settings import load_settings
 
@@ -26,7 +26,10 @@ async def health() -> Alive:
     return Alive()
 
 
-@router.get("/health/ready", responses={503: {"model": Readiness, "description": "Not ready"}})
+@router.get(
+    "/health/ready",
+    responses={**errors.responses(422), 503: {"model": Readiness, "description": "Not ready"}},
+)
 def ready(
     response: Response,
     only: Annotated[
